@@ -1,0 +1,1 @@
+"""Bytes of one asset in, the text and pages of its segments out."""

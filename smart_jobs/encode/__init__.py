@@ -1,0 +1,1 @@
+"""Segments in, pooled vectors and hidden states out."""

@@ -1,0 +1,1 @@
+"""Benchmarks: queries, candidates, relevance, metrics."""

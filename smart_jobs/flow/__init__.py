@@ -1,0 +1,1 @@
+"""The jobs, wired together; the only package that imports ray."""

@@ -1,0 +1,1 @@
+"""faiss indexes over pooled vectors, and what each was built from."""

@@ -1,0 +1,163 @@
+"""The words of the system as types, their ids, and the errors that a user may see."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Media = Literal["document", "text", "row"]
+Side = Literal["document", "query"]
+
+REASONS: Mapping[str, str] = {
+    "empty": "nothing to encode: no text on this page or in this record",
+    "empty_file": "the file has no bytes",
+    "encrypted": "a password is needed to open it",
+    "damaged": "the decoder can neither open nor repair it",
+    "unsupported": "no decoder takes this format, or the content is not what the name says",
+    "changed": "the source was replaced while it was being read",
+    "read_error": "the source could not be read",
+    "not_finite": "the model's output held NaN or infinity",
+}
+"""Why a segment or an asset is in `failures`: the closed vocabulary of the column `reason`."""
+
+ANY_ENCODER = frozenset({"empty_file", "encrypted", "damaged"})
+"""Reasons that no encoder can change; their rows carry no spec."""
+
+RETRIED = frozenset({"changed", "read_error"})
+"""Reasons that may pass by themselves: tried again by the next runs, `MAX_ATTEMPTS` times in all."""
+
+MAX_ATTEMPTS = 3
+
+
+class AssetError(Exception):
+    """This input is bad; record it and go on with the others. The only exception an actor catches."""
+
+    def __init__(self, reason: str, detail: str, step: str) -> None:
+        """`reason` is a key of `REASONS`; `step` names the stage that noticed, as in the column `step`."""
+        if reason not in REASONS:
+            raise ValueError(f"unknown failure reason {reason!r}")
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail, self.step = reason, detail, step
+
+    def __reduce__(self) -> tuple[type["AssetError"], tuple[str, str, str]]:
+        """Pickle by its three parts: actors send it."""
+        return AssetError, (self.reason, self.detail, self.step)
+
+
+class UsageError(Exception):
+    """The command line or a config file is wrong: one line, exit code 2."""
+
+
+class JobError(Exception):
+    """The job cannot go on, and the user can do something about it: one line, exit code 1."""
+
+
+def _digest(*parts: str, size: int) -> bytes:
+    """blake2b over the parts, each preceded by its length, so that ("ab", "c") and ("a", "bc") differ."""
+    state = hashlib.blake2b(digest_size=size)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        state.update(len(data).to_bytes(8, "little") + data)
+    return state.digest()
+
+
+def text_digest(*parts: str) -> str:
+    """blake2b-128 of strings, as 32 hex digits."""
+    return _digest(*parts, size=16).hex()
+
+
+def content_version(data: bytes) -> str:
+    """The `version` of an asset: blake2b-128 of the bytes that are decoded, as 32 hex digits."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def asset_id(uri: str) -> str:
+    """The id of a source object: blake2b-128 of its URI."""
+    return text_digest(uri)
+
+
+def segment_id(uri: str, version: str, ordinal: int) -> int:
+    """The id of a segment: a positive int64 (1 … 2⁶³-1), as faiss needs; uniqueness is checked at commit."""
+    return (int.from_bytes(_digest(uri, version, str(ordinal), size=8), "little") >> 1) or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One source object: a file, or a row of a table.
+
+    `stamp` is what a listing can tell of its content (size and mtime or etag; a row's own digest). A row brings its
+    content along (`text`, `title`, `meta`); a file is read when it is decoded.
+    """
+
+    uri: str
+    source: str
+    stamp: str
+    media: Media
+    size: int
+    title: str = ""
+    text: str = ""
+    side: Side = "document"
+    instruction: str = ""
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The id under which every table knows it."""
+        return asset_id(self.uri)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What gets one embedding: a passage of a page, a text or a row. `of` segments make up the asset."""
+
+    segment_id: int
+    asset_id: str
+    uri: str
+    source: str
+    version: str
+    media: str
+    ordinal: int
+    of: int
+    page: int | None
+    title: str
+    text: str
+    side: Side
+    instruction: str
+    meta: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What an encoder gives for one segment: `pooled` (d,) float32 of norm 1, `states` (n, d) float32, n ≥ 1."""
+
+    pooled: np.ndarray
+    states: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A recorded reject. `ordinal` and `of` are null where the whole asset failed; `spec` where any encoder would."""
+
+    spec: str | None
+    asset_id: str
+    uri: str
+    source: str
+    version: str
+    ordinal: int | None
+    of: int | None
+    step: str
+    reason: str
+    detail: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Ranked answers. `ids` (q, k) int64, -1 where there are fewer than k; scores (q, k) float32, -inf there."""
+
+    ids: np.ndarray
+    scores: np.ndarray
+    pooled: np.ndarray
+    late: np.ndarray
