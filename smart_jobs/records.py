@@ -32,7 +32,7 @@ MAX_ATTEMPTS = 3
 
 
 class AssetError(Exception):
-    """This input is bad; record it and go on with the others. The only exception an actor catches."""
+    """The input is bad; record it and go on with the others. The only exception an actor catches."""
 
     def __init__(self, reason: str, detail: str, step: str) -> None:
         """`reason` is a key of `REASONS`; `step` names the stage that noticed, as in the column `step`."""
@@ -109,6 +109,16 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """An asset to open. `complete` versions are in the lake; of the `partial` ones these ordinals are accounted for."""
+
+    asset: Asset
+    complete: frozenset[str] = frozenset()
+    partial: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """What gets one embedding: a passage of a page, a text or a row. `of` segments make up the asset."""
 
@@ -134,23 +144,6 @@ class Embedding:
 
     pooled: np.ndarray
     states: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A recorded reject. `ordinal` and `of` are null where the whole asset failed; `spec` where any encoder would."""
-
-    spec: str | None
-    asset_id: str
-    uri: str
-    source: str
-    version: str
-    ordinal: int | None
-    of: int | None
-    step: str
-    reason: str
-    detail: str
-    attempts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,32 @@ ENCODER_TABLES = (HIDDEN_STATES, POOLED)
 LAKE_TABLES = (FAILURES, ASSETS, RUNS, EVALUATIONS, EVALUATION_QUERIES)
 """Tables that all encoders of a lake share."""
 
+ASSET = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("source", pa.string()),
+        ("stamp", pa.string()),
+        ("media", pa.string()),
+        ("size", pa.int64()),
+        ("title", pa.string()),
+        ("text", pa.string()),
+        ("side", pa.string()),
+        ("instruction", pa.string()),
+        ("meta", META),
+    ]
+)
+"""An asset as a source lists it."""
+
+PLANNED = pa.schema(
+    [
+        ("asset", pa.struct(list(ASSET))),
+        ("complete", pa.list_(pa.string())),
+        ("partial", pa.map_(pa.string(), pa.list_(pa.int32()))),
+        ("attempts", pa.int32()),
+    ]
+)
+"""An asset that decoding must open, with what the lake already has of it: whole versions, and ordinals of others."""
+
 SEGMENT = pa.schema(
     [
         ("segment_id", pa.int64()),

@@ -1,4 +1,4 @@
-"""Bytes behind a URI: read, write aside and rename, list. Local folders and any pyarrow or fsspec scheme by one code."""
+"""Bytes behind a URI: read, write aside and rename, list. Local and any pyarrow or fsspec scheme by one code."""
 
 import contextlib
 import os
@@ -49,12 +49,12 @@ def info(uri: str) -> pafs.FileInfo:
 
 def exists(uri: str) -> bool:
     """Whether a file or folder is there."""
-    return info(uri).type != pafs.FileType.NotFound
+    return bool(info(uri).type != pafs.FileType.NotFound)
 
 
 def is_folder(uri: str) -> bool:
     """Whether `uri` names a folder (on an object store: a prefix with something below it)."""
-    return info(uri).type == pafs.FileType.Directory
+    return bool(info(uri).type == pafs.FileType.Directory)
 
 
 def list_files(uri: str, *, recursive: bool = True) -> Iterator[tuple[str, pafs.FileInfo]]:
@@ -105,3 +105,8 @@ def delete(uri: str) -> None:
     fs, path = filesystem(uri)
     with contextlib.suppress(FileNotFoundError):
         fs.delete_file(path)
+
+
+def selector(path: str) -> pafs.FileSelector:
+    """What lies directly in a folder, which may be missing."""
+    return pafs.FileSelector(path, allow_not_found=True)

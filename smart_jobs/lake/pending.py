@@ -1,0 +1,116 @@
+"""One group commit over several tables as a file: written before the first table's commit, so that it can be finished.
+
+`_pending/<version>.json` names data files that are all written. Applying it commits hidden_states, failures, pooled and
+assets in that order, each with `Transaction(spec digest, version)`: a table that has it already is passed over, so a
+pending file may be applied any number of times, by anyone, after a crash at any point.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deltalake.exceptions import CommitFailedError
+
+from smart_jobs import schema, storage
+from smart_jobs.lake import table
+from smart_jobs.lake.lease import DeposedError
+from smart_jobs.lake.table import Change, EncoderTables, File
+
+ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What commit `version` adds to each table (by name), which files of pooled it replaces, and what still waits."""
+
+    version: int
+    run_id: str
+    adds: Mapping[str, Sequence[File]]
+    removes: Sequence[str] = ()
+    waiting: str | None = None
+
+    def to_bytes(self) -> bytes:
+        """As JSON."""
+        adds = {name: [table.file_json(file) for file in files] for name, files in self.adds.items()}
+        content = {"version": self.version, "run_id": self.run_id, "adds": adds, "removes": list(self.removes)}
+        return json.dumps(content | {"waiting": self.waiting}).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> "Pending":
+        """What `to_bytes` wrote."""
+        content = json.loads(data)
+        adds = {name: [File(**file) for file in files] for name, files in content["adds"].items()}
+        return Pending(content["version"], content["run_id"], adds, content["removes"], content["waiting"])
+
+
+def _folder(tables: EncoderTables) -> str:
+    return storage.join(tables.uri, "_pending")
+
+
+def write(tables: EncoderTables, pending: Pending) -> None:
+    """Make the commit certain: from here on it happens, now or when the next run starts."""
+    storage.write_bytes(storage.join(_folder(tables), f"{pending.version:020d}.json"), pending.to_bytes())
+
+
+def listed(tables: EncoderTables) -> list[Pending]:
+    """The pending commits, oldest first."""
+    found = storage.list_files(_folder(tables), recursive=False)
+    return [Pending.from_bytes(storage.read_bytes(uri)) for uri, _ in found if uri.endswith(".json")]
+
+
+def remove(tables: EncoderTables, pending: Pending) -> None:
+    """Forget a pending commit that every table has."""
+    storage.delete(storage.join(_folder(tables), f"{pending.version:020d}.json"))
+
+
+def apply(tables: EncoderTables, pending: Pending, epoch: int | None = None) -> dict[str, int]:
+    """Commit what is not committed yet; the resulting version of each table that it touches.
+
+    With `epoch`, the caller is a running writer of that epoch: raises DeposedError if a later one has taken over.
+    """
+    versions: dict[str, int] = {}
+    for kind in schema.COMMIT_ORDER:
+        files = pending.adds.get(kind.name, ())
+        removes = pending.removes if kind is schema.POOLED else ()
+        if files or removes:
+            versions[kind.name] = _once(tables, kind, pending, files, removes, epoch)
+    return versions
+
+
+def fence(tables: EncoderTables, version: int, run_id: str) -> None:
+    """An empty commit to each table with the new epoch: whoever still holds an older one fails at its next commit."""
+    for kind in schema.COMMIT_ORDER:
+        _once(tables, kind, Pending(version, run_id, {}), (), (), None)
+
+
+def _once(
+    tables: EncoderTables,
+    kind: schema.Table,
+    pending: Pending,
+    files: Sequence[File],
+    removes: Sequence[str],
+    epoch: int | None,
+) -> int:
+    uri, app = tables.table_uri(kind), tables.spec.digest
+    for attempt in range(ATTEMPTS):
+        handle = table.open_table(uri)
+        seen = handle.transaction_version(app) or 0
+        if epoch is not None and seen >> 32 > epoch:
+            raise DeposedError(f"{uri}: run {pending.run_id} was deposed by a later one; nothing more is committed")
+        if seen >= pending.version:
+            break
+        try:
+            table.commit(handle, Change(files, removes, app, pending.version, _metadata(tables, kind, pending)))
+            break
+        except CommitFailedError:
+            if attempt == ATTEMPTS - 1:
+                raise
+    return int(handle.version())
+
+
+def _metadata(tables: EncoderTables, kind: schema.Table, pending: Pending) -> dict[str, str]:
+    """Every commit to pooled names the hidden_states that go with it; readers open exactly that version."""
+    if kind is not schema.POOLED:
+        return {"run_id": pending.run_id}
+    states = table.open_table(tables.table_uri(schema.HIDDEN_STATES))
+    return {"run_id": pending.run_id, "hidden_states_version": str(states.version())}

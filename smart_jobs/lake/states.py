@@ -1,0 +1,94 @@
+"""The hidden states of given segments, read at the bytes where they lie."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+
+from smart_jobs import codec, schema, storage
+from smart_jobs.lake import table as tables_of
+from smart_jobs.lake.table import Snapshot
+from smart_jobs.lake.writer import offsets_uri
+from smart_jobs.records import JobError
+
+GAP = 1 << 16
+"""Bytes between two wanted values that are read along rather than skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """States of s segments without padding: `values` (Σn, d) float32; segment i is values[offsets[i]:offsets[i+1]]."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+
+class StatesReader:
+    """Finds the bytes of a segment through the offsets of a snapshot's files; reads nothing else."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Load the offsets of every file of the snapshot's hidden_states: 28 bytes a segment."""
+        self._tables = snapshot.tables
+        self._root = snapshot.tables.table_uri(schema.HIDDEN_STATES)
+        self._files = sorted(tables_of.files_of(snapshot.hidden_states))
+        parts = [self._offsets(name) for name in self._files]
+        columns = {key: [part[key].to_numpy() for part in parts] for key in ("segment_id", "offset", "length", "n_tokens")}
+        joined = {key: np.concatenate(arrays) if arrays else np.empty(0, np.int64) for key, arrays in columns.items()}
+        file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        order = np.argsort(joined["segment_id"], kind="stable")
+        self._ids, self._file = joined["segment_id"][order], file[order]
+        self._offset, self._length, self._n = (joined[key][order] for key in ("offset", "length", "n_tokens"))
+
+    def _offsets(self, name: str) -> pa.Table:
+        uri = offsets_uri(self._root, name)
+        if not storage.exists(uri):
+            raise JobError(f"{uri}: missing; the offsets of a committed states file are gone")
+        return pa.ipc.open_file(pa.py_buffer(storage.read_bytes(uri))).read_all()
+
+    def read(self, segment_ids: np.ndarray) -> Ragged:
+        """The states of (s,) int64 ids, in their order. Raises JobError for an id that the snapshot lacks."""
+        at = self._positions(segment_ids)
+        blobs: list[bytes] = [b""] * len(at)
+        for file in np.unique(self._file[at]):
+            wanted = np.flatnonzero(self._file[at] == file)
+            for i, blob in zip(wanted, self._fetch(self._files[file], at[wanted]), strict=True):
+                blobs[i] = blob
+        counts = self._n[at].astype(np.int64)
+        kind, dim = cast("codec.Codec", self._tables.codec), self._tables.spec.dim
+        values = [codec.decode(blob, int(n), dim, kind) for blob, n in zip(blobs, counts, strict=True)]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        return Ragged(np.concatenate(values) if values else np.empty((0, dim), np.float32), offsets)
+
+    def _positions(self, segment_ids: np.ndarray) -> np.ndarray:
+        at = np.searchsorted(self._ids, segment_ids)
+        found = at < len(self._ids)
+        found[found] = self._ids[at[found]] == segment_ids[found]
+        if not found.all():
+            missing = segment_ids[~found][0]
+            raise JobError(f"segment {missing}: pooled names it, hidden_states lacks it; run `smart-jobs verify`")
+        return at
+
+    def _fetch(self, name: str, at: np.ndarray) -> list[bytes]:
+        """The bytes at these positions of the offsets, neighbours in one read."""
+        order = np.argsort(self._offset[at])
+        starts, lengths = self._offset[at][order], self._length[at][order]
+        found: list[bytes] = [b""] * len(at)
+        with storage.open_input(storage.join(self._root, name)) as handle:
+            for first, last in _runs(starts, lengths):
+                handle.seek(int(starts[first]))
+                block = memoryview(handle.read(int(starts[last] + lengths[last] - starts[first])))
+                for i in range(first, last + 1):
+                    begin = int(starts[i] - starts[first])
+                    found[order[i]] = bytes(block[begin : begin + int(lengths[i])])
+        return found
+
+
+def _runs(starts: np.ndarray, lengths: np.ndarray) -> Sequence[tuple[int, int]]:
+    """First and last index of the ranges that are read together; starts are sorted."""
+    gaps = starts[1:] - (starts[:-1] + lengths[:-1])
+    breaks = np.flatnonzero(gaps > GAP) + 1
+    firsts = np.concatenate([[0], breaks]).astype(int)
+    lasts = np.concatenate([breaks, [len(starts)]]).astype(int) - 1
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))

@@ -1,0 +1,240 @@
+"""The tables of a lake: where they lie, how they are created, opened, appended to and read."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from smart_jobs import schema, storage
+from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.records import JobError
+
+PROPERTIES = {"delta.logRetentionDuration": "interval 3650 days"}
+"""Delta forgets versions after 30 days by default; ours are pinned by indexes and evaluations."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A data file of a table, written but perhaps not committed. `stats` is Delta's JSON."""
+
+    path: str
+    size: int
+    rows: int
+    stats: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """One root URI and the id that was drawn when it was made."""
+
+    uri: str
+    id: str
+
+    def table_uri(self, table: schema.Table) -> str:
+        """Where a table that all encoders share lies."""
+        return storage.join(self.uri, table.name)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderTables:
+    """The tables of one encoder, and how its states are stored."""
+
+    lake: Lake
+    spec: EncoderSpec
+    codec: str
+    location: str
+
+    @property
+    def uri(self) -> str:
+        """The folder of this encoder's tables and indexes."""
+        return storage.join(self.lake.uri, "encoders", self.spec.full_name)
+
+    def table_uri(self, table: schema.Table) -> str:
+        """Where `table` lies: below the encoder, or in the lake where all encoders share it."""
+        return storage.join(self.uri, table.name) if table in schema.ENCODER_TABLES else self.lake.table_uri(table)
+
+
+def create_lake(uri: str) -> Lake:
+    """The lake at `uri`, made where there is none: an id and the shared tables."""
+    root = storage.absolute(uri)
+    marker = storage.join(root, "_lake.json")
+    if not storage.exists(marker):
+        content = {"lake_id": uuid.uuid4().hex, "schema_version": schema.VERSION}
+        storage.write_bytes(marker, json.dumps(content).encode())
+    lake = open_lake(root)
+    for table in schema.LAKE_TABLES:
+        _create(lake.table_uri(table), table)
+    return lake
+
+
+def open_lake(uri: str) -> Lake:
+    """The lake at `uri`. Raises JobError where there is none."""
+    root = storage.absolute(uri)
+    marker = storage.join(root, "_lake.json")
+    if not storage.exists(marker):
+        raise JobError(f"lake {uri}: no lake there; `smart-jobs ingest source=… lake={uri}` makes one")
+    return Lake(root, str(json.loads(storage.read_bytes(marker))["lake_id"]))
+
+
+def create_encoder(lake: Lake, spec: EncoderSpec, codec: str | None, location: str) -> EncoderTables:
+    """The tables of `spec`, made where there are none. Raises JobError where they hold another codec than asked for."""
+    marker = storage.join(lake.uri, "encoders", spec.full_name, "encoder.json")
+    if not storage.exists(marker):
+        content = {"spec": spec.model_dump(mode="json"), "codec": codec or "int8", "location": location}
+        storage.write_bytes(marker, json.dumps(content, indent=2).encode())
+    tables = open_encoder(lake, spec.full_name)
+    if codec not in (None, tables.codec):
+        raise JobError(f"codec={codec}: the states of {spec.full_name} are stored as {tables.codec} in {lake.uri}")
+    for table in schema.ENCODER_TABLES:
+        _create(tables.table_uri(table), table)
+    return tables
+
+
+def open_encoder(lake: Lake, full_name: str) -> EncoderTables:
+    """The tables `<name>-<digest>`. Raises JobError where there are none, naming those that there are."""
+    marker = storage.join(lake.uri, "encoders", full_name, "encoder.json")
+    if not storage.exists(marker):
+        there = ", ".join(encoders(lake)) or "none"
+        raise JobError(f"lake {lake.uri}: nothing is encoded with {full_name}; encoders there: {there}")
+    content = json.loads(storage.read_bytes(marker))
+    spec = EncoderSpec.model_validate(content["spec"])
+    return EncoderTables(lake, spec, content["codec"], content["location"])
+
+
+def encoders(lake: Lake) -> list[str]:
+    """The full names of the encoders in a lake, sorted."""
+    root = storage.join(lake.uri, "encoders")
+    fs, path = storage.filesystem(root)
+    found = fs.get_file_info(storage.selector(path))
+    return sorted(item.base_name for item in found if storage.exists(storage.join(root, item.base_name, "encoder.json")))
+
+
+def _create(uri: str, table: schema.Table) -> None:
+    DeltaTable.create(
+        uri,
+        table.columns,
+        mode="ignore",
+        name=table.name,
+        description=f"smart-jobs schema {schema.VERSION}",
+        configuration=PROPERTIES,
+    )
+
+
+def open_table(uri: str, version: int | None = None) -> DeltaTable:
+    """A table at its newest or the given version. Raises JobError where it is not there."""
+    try:
+        return DeltaTable(uri, version=version)
+    except TableNotFoundError as error:
+        raise JobError(f"{uri}: the table is missing; the lake was made by something else or is damaged") from error
+
+
+def table_id(table: DeltaTable) -> str:
+    """The id that Delta drew when the table was made: with a version it names a state for good."""
+    return str(table.metadata().id)
+
+
+def read(table: DeltaTable, columns: Sequence[str], where: Any = None) -> pa.Table:
+    """These columns of a table's snapshot; `where` is a pyarrow expression."""
+    return table.to_pyarrow_dataset().to_table(columns=list(columns), filter=where)
+
+
+def write_file(uri: str, table: schema.Table, rows: pa.Table) -> File:
+    """Write `rows` as one Parquet file of the table at `uri`, not committed yet."""
+    checked = rows.select(table.columns.names).cast(table.columns)
+    sink = pa.BufferOutputStream()
+    pq.write_table(checked, sink, compression="zstd")
+    data = sink.getvalue()
+    name = f"{uuid.uuid4().hex}.parquet"
+    storage.write_bytes(storage.join(uri, name), data.to_pybytes())
+    return File(name, data.size, checked.num_rows, stats(checked))
+
+
+def stats(rows: pa.Table) -> str:
+    """Delta's statistics of a file: its rows, and the range of the ids where there are any."""
+    content: dict[str, Any] = {"numRecords": rows.num_rows}
+    if "segment_id" in rows.column_names and rows.num_rows:
+        ids = rows["segment_id"].to_numpy()
+        content |= {"minValues": {"segment_id": int(ids.min())}, "maxValues": {"segment_id": int(ids.max())}}
+        content |= {"nullCount": {"segment_id": 0}}
+    return json.dumps(content)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One commit to one table: files that come, paths that go, and whose commit it is."""
+
+    adds: Sequence[File]
+    removes: Sequence[str]
+    app: str
+    version: int
+    metadata: Mapping[str, str]
+
+
+def commit(table: DeltaTable, change: Change) -> None:
+    """Commit `change` from the snapshot that `table` holds, and move `table` on to the result.
+
+    Raises CommitFailedError where someone has committed for the same `app` since that snapshot. All of the change
+    becomes visible, or nothing.
+    """
+    now = int(time.time() * 1000)
+    actions: list[AddAction | RemoveAction] = [
+        AddAction(file.path, file.size, {}, now, data_change=True, stats=file.stats) for file in change.adds
+    ]
+    actions += [RemoveAction(path, True, now) for path in change.removes]
+    table.create_write_transaction(
+        actions,
+        mode="append",
+        schema=table.schema(),
+        commit_properties=CommitProperties(
+            custom_metadata=dict(change.metadata), app_transactions=[Transaction(change.app, change.version)]
+        ),
+    )
+    table.update_incremental()
+
+
+def append(lake: Lake, table: schema.Table, rows: Sequence[Mapping[str, Any]], app: str) -> None:
+    """Append a few rows to a shared table in one commit of its own, e.g. an evaluation's results."""
+    uri = lake.table_uri(table)
+    handle = open_table(uri)
+    file = write_file(uri, table, pa.Table.from_pylist(list(rows), schema=table.columns))
+    commit(handle, Change([file], [], app, (handle.transaction_version(app) or 0) + 1, {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a reader sees: pooled, and hidden_states at the version that pooled's newest commit names."""
+
+    tables: EncoderTables
+    pooled: DeltaTable
+    hidden_states: DeltaTable
+
+    def versions(self) -> dict[str, dict[str, str | int]]:
+        """The pins {table: {table_id, version}} with which the same state can be opened again."""
+        named = {"pooled": self.pooled, "hidden_states": self.hidden_states}
+        return {name: {"table_id": table_id(t), "version": t.version()} for name, t in named.items()}
+
+
+def snapshot(tables: EncoderTables) -> Snapshot:
+    """The newest state that is whole over both tables."""
+    pooled = open_table(tables.table_uri(schema.POOLED))
+    named = pooled.history(1)[0].get("hidden_states_version", "0")
+    return Snapshot(tables, pooled, open_table(tables.table_uri(schema.HIDDEN_STATES), int(named)))
+
+
+def file_json(file: File) -> dict[str, Any]:
+    """A file as JSON, for pending commits."""
+    return asdict(file)
+
+
+def files_of(table: DeltaTable) -> Iterator[str]:
+    """The paths of a snapshot's data files, relative to the table."""
+    for path in pa.table(cast("Any", table.get_add_actions(flatten=True)))["path"].to_pylist():
+        yield str(path)

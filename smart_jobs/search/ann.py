@@ -1,0 +1,42 @@
+"""The first stage of a search: candidates by their pooled vector, from the faiss index."""
+
+import faiss
+import numpy as np
+
+from smart_jobs.index.build import search_parameters
+
+FEW = 64
+"""A filter that lets through fewer than this times k ids is answered from all lists: nothing is saved by skipping."""
+
+
+def candidates(
+    index: faiss.Index, queries: np.ndarray, k: int, nprobe: int, allowed: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best ids (q, k) int64 and scores (q, k) float32 for `queries` (q, d) float32, best first.
+
+    Only ids in `allowed` (sorted int64) are answered, where it is given. A query that finds fewer than k in its
+    `nprobe` lists is asked again in all of them, so a filter never starves it; where there are still fewer, ids are
+    -1 and scores -inf. Scores are inner products, as exact as the codes are. Raises ValueError for wrong shapes.
+    """
+    if queries.ndim != 2 or queries.shape[1] != index.d or k < 1:
+        raise ValueError(f"wanted k ≥ 1 and queries (q, {index.d}), not k={k} and {queries.shape}")
+    queries = np.ascontiguousarray(queries, dtype=np.float32)
+    if allowed is not None and len(allowed) == 0:
+        return np.full((len(queries), k), -1, dtype=np.int64), np.full((len(queries), k), -np.inf, dtype=np.float32)
+    selector = None if allowed is None else faiss.IDSelectorBatch(np.ascontiguousarray(allowed, dtype=np.int64))
+    lists = index.nlist if isinstance(index, faiss.IndexIVF) else 1
+    probes = lists if allowed is not None and len(allowed) < FEW * k else min(nprobe, lists)
+    ids, scores = _search(index, queries, k, probes, selector)
+    short = np.flatnonzero(ids[:, -1] < 0)
+    if len(short) and probes < lists:
+        ids[short], scores[short] = _search(index, queries[short], k, lists, selector)
+    return ids, scores
+
+
+def _search(
+    index: faiss.Index, queries: np.ndarray, k: int, nprobe: int, selector: faiss.IDSelector | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One faiss search; faiss fills up with the lowest float32, which is no score."""
+    scores, ids = index.search(queries, k, params=search_parameters(index, nprobe, selector))
+    scores[ids < 0] = -np.inf
+    return ids, scores

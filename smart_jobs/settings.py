@@ -1,0 +1,167 @@
+"""The config of every job as a frozen, strict model: what conf/ and the command line may say."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """A frozen config value; a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Columns(Strict):
+    """Which columns of a table source are what."""
+
+    id: str = Field("id", description="column that names a row; row number where the table has none")
+    text: str = Field("text", description="column with the text to embed")
+    title: str | None = Field(None, description="column that is put before the text")
+    meta: tuple[str, ...] = Field((), description="further columns to keep with every segment, for filters")
+
+
+class Source(Strict):
+    """Where assets come from."""
+
+    name: str = Field(description="what rows say in `source`; the first URI unless given")
+    uri: tuple[str, ...] = Field(description="files, folders, globs or tables; local or any pyarrow/fsspec scheme")
+    format: Literal["auto", "files", "jsonl", "parquet", "delta", "beir"] = Field(
+        "auto", description="auto: by suffix and content of each URI"
+    )
+    columns: Columns = Field(Columns(), description="for jsonl, parquet and delta")
+
+
+class Encoder(Strict):
+    """A model and how to run it; what is null is read from the checkpoint's own files."""
+
+    name: str = Field(description="names the tables, with the spec's digest behind it")
+    family: Literal["text"] = "text"
+    model: str = Field(description="hub id or folder of the checkpoint")
+    revision: str | None = Field(None, description="hub commit, or sha256:<hex> of model.safetensors")
+    package: str | None = Field(None, description="Python package that carries the checkpoint, used where installed")
+    pooling: Literal["mean", "cls", "last"] | None = None
+    max_length: int | None = Field(None, ge=8, description="tokens of a segment, special tokens included")
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    digest: str | None = Field(None, description="picks one of several encoders of this name in a lake")
+
+
+class Lake(Strict):
+    """The root of the tables and index files."""
+
+    uri: str
+
+
+class Text(Strict):
+    """What becomes of text that is longer than the encoder's window."""
+
+    long: Literal["auto", "split", "truncate"] = Field(
+        "auto", description="auto: documents and text files are split into passages, table rows truncated"
+    )
+
+
+class Cluster(Strict):
+    """Ray: where it runs and how work is spread; null means chosen from what the cluster has."""
+
+    address: str | None = Field(None, description="a running cluster; RAY_ADDRESS counts too; null starts a local one")
+    cpus: int | None = Field(None, ge=1, description="CPUs of the local cluster")
+    decode_actors: int | None = Field(None, ge=1)
+    encode_actors: int | None = Field(None, ge=1)
+    encode_threads: int | None = Field(None, ge=1, description="CPU threads of one encode actor")
+
+
+class Index(Strict):
+    """How the index is built."""
+
+    factory: str | None = Field(None, description="faiss factory string; null: from the number of vectors")
+    nprobe: int | None = Field(None, ge=1, description="lists that a query visits")
+    check_queries: int = Field(200, ge=1, description="stored vectors searched again to measure recall")
+
+
+class Suite(Strict):
+    """A benchmark."""
+
+    name: Literal["beir"] = "beir"
+    path: str = Field(description="folder with queries.jsonl, qrels/ and, unless candidates=lake, corpus.jsonl")
+    split: str = "test"
+    candidates: Literal["corpus", "lake"] = Field(
+        "corpus", description="lake: rank the pages that are in the lake already, nothing is encoded but queries"
+    )
+
+
+class Ingest(Strict):
+    """Decode, encode and commit what is new in a source.
+
+    smart-jobs ingest source=./docs lake=./lake
+    """
+
+    source: Source
+    encoder: Encoder
+    lake: Lake
+    cluster: Cluster
+    text: Text = Text()
+    codec: Literal["float32", "int8"] | None = Field(
+        None, description="how states are stored; fixed when the encoder's tables are created (int8 unless given)"
+    )
+    commit_seconds: float = Field(30.0, gt=0, description="seconds between commits")
+    unit_tokens: int = Field(32768, ge=1, description="tokens of one unit of work, about five seconds of encoding")
+    batch_tokens: int = Field(8192, ge=1, description="padded tokens of one forward pass")
+    max_failed: float = Field(0.5, ge=0, le=1, description="share of whole assets that may fail, from the 100th on")
+    wait: float = Field(0.0, ge=0, description="seconds to wait for another run of the same encoder to end")
+
+
+class IndexJob(Strict):
+    """Build the index over an encoder's pooled vectors.
+
+    smart-jobs index lake=./lake
+    """
+
+    encoder: Encoder
+    lake: Lake
+    index: Index = Index()
+    text: Text = Text()
+
+
+class Search(Strict):
+    """Find the pages nearest to a query: index first, exact hybrid scores over its candidates.
+
+    smart-jobs search "how are iterators chained" lake=./lake
+    """
+
+    query: str = Field(description='the question; also given bare: search "…"', min_length=1)
+    encoder: Encoder
+    lake: Lake
+    k: int = Field(10, ge=1, description="hits to print")
+    candidates: int = Field(200, ge=1, description="segments that the index passes on to exact scoring")
+    lambda_pooled: float = 1.0
+    lambda_late: float = 1.0
+    where: str | None = Field(None, description='SQL predicate over pooled\'s columns, e.g. "page < 3"')
+    exhaustive: bool = Field(False, description="score every segment, without an index")
+    text: Text = Text()
+
+
+class Evaluate(Strict):
+    """Score a benchmark: pooled, late and hybrid, exhaustive and in two stages.
+
+    smart-jobs evaluate suite=beir suite.path=./scifact lake=./lake
+    """
+
+    suite: Suite
+    encoder: Encoder
+    lake: Lake
+    cluster: Cluster
+    text: Text = Text()
+    candidates: int = Field(200, ge=1, description="segments that the index passes on in the two-stage scores")
+    lambda_pooled: float = 1.0
+    lambda_late: float = 1.0
+    codec: Literal["float32", "int8"] | None = Field(None, description="as in ingest, for the evaluation's own tables")
+    unit_tokens: int = Field(32768, ge=1, description="as in ingest")
+    batch_tokens: int = Field(8192, ge=1, description="as in ingest")
+
+
+class Status(Strict):
+    """Say what a lake holds.
+
+    smart-jobs status lake=./lake
+    """
+
+    lake: Lake
