@@ -23,7 +23,8 @@ def encode(states: np.ndarray, codec: Codec) -> bytes:
         return values.tobytes()
     scales = np.abs(values).max(axis=1, initial=0.0) / LEVELS
     codes = np.rint(values / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
-    return scales.astype("<f4").tobytes() + codes.tobytes()
+    data: bytes = scales.astype("<f4").tobytes() + codes.tobytes()
+    return data
 
 
 def decode(data: bytes | memoryview, n_tokens: int, dim: int, codec: Codec) -> np.ndarray:
@@ -35,7 +36,8 @@ def decode(data: bytes | memoryview, n_tokens: int, dim: int, codec: Codec) -> n
         return np.frombuffer(data, dtype="<f4").reshape(n_tokens, dim).astype(np.float32)
     scales = np.frombuffer(data, dtype="<f4", count=n_tokens)
     codes = np.frombuffer(data, dtype=np.int8, offset=4 * n_tokens).reshape(n_tokens, dim)
-    return np.multiply(codes, scales[:, None], dtype=np.float32)
+    states: np.ndarray = np.multiply(codes, scales[:, None], dtype=np.float32)
+    return states
 
 
 def size(n_tokens: int, dim: int, codec: Codec) -> int:

@@ -4,10 +4,10 @@ import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
@@ -71,7 +71,7 @@ def _unnamed(group: str, value: str, folders: Sequence[Path]) -> dict[str, Any]:
             f"{group}={value}: no such name; there are {', '.join(choices(group, folders)) or 'none'}{hint}"
         )
     if group == "source":
-        return {"name": value, "uri": [value]}
+        return {"name": storage.absolute(value), "uri": [value]}
     if group == "lake":
         return {"uri": value}
     return _checkpoint(value)
@@ -160,7 +160,7 @@ def load(model: type[Job], job: str, arguments: Sequence[str]) -> Job:
     for entry in base.pop("defaults", []):
         for group, value in entry.items():
             OmegaConf.update(config, group, _group(group, value, folders), merge=False)
-    config = OmegaConf.merge(config, base)
+    config = cast("DictConfig", OmegaConf.merge(config, base))
     for key, value in sorted((p for p in pairs if p[0] != "conf"), key=lambda pair: pair[0] not in GROUPS):
         _override(config, model, key, value, folders)
     return _validate(model, config)

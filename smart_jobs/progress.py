@@ -21,7 +21,7 @@ class Progress:
         """`total` is null where the end is not known yet."""
         self._label, self._total, self._unit = label, total, unit
         self._done, self._note, self._start = 0, "", time.monotonic()
-        self._said = self._start
+        self._said, self._shown = self._start, 0
         bar = sys.stderr.isatty()
         self._bar = tqdm(total=total, desc=label, unit=f" {unit}", file=sys.stderr) if bar else None
 
@@ -33,7 +33,7 @@ class Progress:
         """Close the bar, or say the last line."""
         if self._bar is not None:
             self._bar.close()
-        elif self._done:
+        elif self._done > self._shown:
             self._line()
 
     def add(self, count: int, note: str = "") -> None:
@@ -46,7 +46,7 @@ class Progress:
             self._line()
 
     def _line(self) -> None:
-        self._said = time.monotonic()
+        self._said, self._shown = time.monotonic(), self._done
         rate = self._done / max(self._said - self._start, 1e-9)
         of = f" of {self._total:,}" if self._total is not None else ""
         note = f", {self._note}" if self._note else ""

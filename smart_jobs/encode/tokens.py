@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import tokenizers
 
@@ -80,7 +81,7 @@ def _load(folder: Path) -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     from transformers import AutoTokenizer  # late: it brings torch along
 
-    return AutoTokenizer.from_pretrained(folder).backend_tokenizer
+    return cast("tokenizers.Tokenizer", AutoTokenizer.from_pretrained(folder).backend_tokenizer)
 
 
 def _special_ids(tokens: tokenizers.Tokenizer, folder: Path) -> frozenset[int]:

@@ -73,7 +73,9 @@ class EncodeActor:
         receipt = writer.receipt(self._tables, unit, segments, results, self._run.run_id)
         seconds = [("encode", encoded - start), ("write", time.perf_counter() - encoded)]
         column = schema.RECEIPT.get_field_index("seconds")
-        return receipt.set_column(column, schema.RECEIPT.field(column), pa.array([seconds], schema.RECEIPT.field(column).type))
+        return receipt.set_column(
+            column, schema.RECEIPT.field(column), pa.array([seconds], schema.RECEIPT.field(column).type)
+        )
 
 
 def segment(row: dict[str, Any]) -> Segment:

@@ -36,17 +36,32 @@ def connected(cluster: Cluster) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ side writes to the user's stderr
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = cluster.address or os.environ.get("RAY_ADDRESS")
     local = {} if address else {"num_cpus": cluster.cpus, "include_dashboard": False}
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+        with _stderr_closed():
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
     except ConnectionError as error:
         raise JobError(f"cluster {address}: no Ray there: {' '.join(str(error).split())}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Ray's C++ side announces its log level on stderr, which nothing else can switch off; errors are raised."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def pools(cluster: Cluster) -> Pools:

@@ -74,9 +74,7 @@ def run(job: Ingest) -> dict[str, Any]:
     return asdict(summary)
 
 
-def bring_in(
-    assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, options: Options, job: str
-) -> Summary:
+def bring_in(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, options: Options, job: str) -> Summary:
     """Encode and commit what the tables lack of `assets`, under the lease. Starts Ray only if there is any."""
     with lease.hold(tables, job, options.wait) as held:
         start = time.monotonic()

@@ -26,7 +26,7 @@ HNSW_FROM = 16_384
 TRAINING_BYTES = 16 << 30
 """Upper bound of the float32 training sample; at dimension 4,096 it holds 1,048,576 vectors, or 16,384 lists."""
 
-ADD_ROWS = 65_536
+CHECKED_ROWS = 65_536
 """Vectors that are checked in one go, so that temporaries stay small."""
 
 NORM_TOLERANCE = 1e-3
@@ -67,7 +67,8 @@ def plan(vectors: int, dim: int, factory: str | None = None, nprobe: int | None 
 def _choose(vectors: int, dim: int) -> tuple[str, str]:
     """The IVF-PQ factory for so many vectors, and why."""
     points = min(vectors, TRAINING_BYTES // (4 * dim))
-    lists = _floor_power(min(_wanted_lists(vectors), points // MIN_POINTS))
+    most = min(_wanted_lists(vectors), points // MIN_POINTS)
+    lists = 1 << (max(most, 1).bit_length() - 1)
     bits = 8 if points >= EIGHT_BITS_FROM else 4
     subs = _sub_quantisers(vectors, dim, bits)
     factory = f"IVF{lists}{'_HNSW32' if lists >= HNSW_FROM else ''},PQ{subs}x{bits}np"
@@ -81,10 +82,11 @@ def _choose(vectors: int, dim: int) -> tuple[str, str]:
 
 def _wanted_lists(vectors: int) -> int:
     """How many lists searching wants, were training free (autofaiss, optimize.py)."""
-    for below, lists in ((10_000_000, 16_384), (300_000_000, 65_536)):
-        if 1_000_000 <= vectors < below:
-            return lists
-    return 131_072 if vectors >= 1_000_000 else 1 << round(math.log2(4 * math.sqrt(vectors)))
+    if vectors < 1_000_000:
+        return 1 << round(math.log2(4 * math.sqrt(vectors)))
+    if vectors < 10_000_000:
+        return 16_384
+    return 65_536 if vectors < 300_000_000 else 131_072
 
 
 def _sub_quantisers(vectors: int, dim: int, bits: int) -> int:
@@ -97,11 +99,6 @@ def _sub_quantisers(vectors: int, dim: int, bits: int) -> int:
     if vectors >= 10_000_000:
         size = min(dim // 8, 256)
     return next(m for m in range(max(8 * size // bits, 1), dim + 1) if dim % m == 0)
-
-
-def _floor_power(number: int) -> int:
-    """The largest power of two that is at most `number`, and 1 for less."""
-    return 1 << (max(number, 1).bit_length() - 1)
 
 
 def lists_of(factory: str) -> int:
@@ -174,12 +171,13 @@ def check_vectors(ids: np.ndarray, vectors: np.ndarray) -> None:
     first = np.unique(ids, return_index=True)[1]
     if len(first) < len(ids):
         raise ValueError(f"id {ids[np.setdiff1d(np.arange(len(ids)), first)[0]]} is there twice")
-    for start in range(0, len(ids), ADD_ROWS):
-        chunk = vectors[start : start + ADD_ROWS]
+    for start in range(0, len(ids), CHECKED_ROWS):
+        chunk = vectors[start : start + CHECKED_ROWS]
         finite = np.isfinite(chunk).all(axis=1)
         if not finite.all():
             raise ValueError(f"the vector of id {ids[start + finite.argmin()]} is not finite")
-        norms = np.linalg.norm(chunk, axis=1)
+        with np.errstate(over="ignore"):
+            norms = np.linalg.norm(chunk, axis=1)
         if (wrong := np.abs(norms - 1) > NORM_TOLERANCE).any():
             at = wrong.argmax()
             raise ValueError(f"the vector of id {ids[start + at]} has norm {norms[at]:.6g}, not 1")
@@ -210,7 +208,7 @@ def _train(index: faiss.IndexIVF, sample: np.ndarray) -> None:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """No OpenMP: the timing of threads decides the edges of an HNSW, and PQ's tiny k-means wait at barriers."""
+    """No OpenMP: PQ's tiny k-means wait at barriers (two busy cores: 14 s, not 0.7), and HNSW promises no order."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:

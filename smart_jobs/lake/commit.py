@@ -95,8 +95,7 @@ class Committer:
             return
         for file in receipt["states"][0].as_py():
             self._check(file["path"], file["size"])
-            ids = pa.table({"segment_id": rows["segment_id"]})
-            self._states.append(File(file["path"], file["size"], file["rows"], table.stats(ids)))
+            self._states.append(File(file["path"], file["size"], file["rows"], table.stats(file["rows"])))
             self.counts.states_bytes += file["size"]
         self._sort(fresh)
         self.taken += fresh.num_rows
@@ -116,7 +115,9 @@ class Committer:
         uri = storage.join(self._tables.table_uri(schema.HIDDEN_STATES), name)
         found = storage.info(uri).size
         if found != size:
-            raise JobError(f"{uri}: a worker wrote {size} bytes, {found} are seen here; do all nodes see the same lake?")
+            raise JobError(
+                f"{uri}: a worker wrote {size} bytes, {found} are seen here; do all nodes see the same lake?"
+            )
 
     def _sort(self, rows: pa.Table) -> None:
         """New assets' rows go into the next commit; those of assets that have another version wait."""
@@ -193,7 +194,7 @@ class Committer:
         return name
 
     def _forget(self, group: Pending) -> None:
-        """The last pending file stays while it names rows that wait; every table has it, so applying it does nothing."""
+        """The last pending file stays while it names rows that wait; applied again, it does nothing."""
         if self._last is not None:
             log.remove(self._tables, self._last)
             if self._last.waiting is not None:
@@ -218,7 +219,7 @@ def _concat(parts: Sequence[pa.Table], kind: schema.Table) -> pa.Table:
 
 
 def _without(tables: EncoderTables, replaced: dict[str, str]) -> tuple[pa.Table, list[str]]:
-    """The rows to keep of pooled's files that hold another version of a replaced asset, and the paths of those files."""
+    """What to keep of pooled's files that hold another version of a replaced asset, and the paths of those files."""
     kept: list[pa.Table] = [schema.POOLED.columns.empty_table()]
     removes: list[str] = []
     if replaced:

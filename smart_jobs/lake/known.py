@@ -17,7 +17,7 @@ ORDINALS = ["asset_id", "version", "ordinal", "of"]
 
 @dataclass(slots=True)
 class Known:
-    """By asset id: the stamp and version that listing last saw, versions that are whole, ordinals of those that are not.
+    """By asset id: the stamp and version last seen, versions that are whole, ordinals of those that are not.
 
     `pooled` has the versions with rows in pooled, whole or not; `attempts` those that may be tried again.
     """

@@ -20,6 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema, storage
@@ -103,7 +104,9 @@ def _claim(tables: EncoderTables, job: str, deadline: float) -> Lease:
         holder = _holder(runs, tables.spec.digest)
         if holder is not None and _alive(tables, holder):
             if time.monotonic() >= deadline:
-                who = f"run {holder['run_id']} on {holder['host']} (pid {holder['pid']}, since {holder['at']:%F %T} UTC)"
+                who = (
+                    f"run {holder['run_id']} on {holder['host']} (pid {holder['pid']}, since {holder['at']:%F %T} UTC)"
+                )
                 raise JobError(f"{who} is writing {tables.spec.full_name} in {tables.lake.uri}; wait=SECONDS queues")
             time.sleep(POLL_SECONDS)
             continue
@@ -114,7 +117,7 @@ def _claim(tables: EncoderTables, job: str, deadline: float) -> Lease:
             return lease
 
 
-def _holder(runs: table.DeltaTable, spec: str) -> Mapping[str, Any] | None:
+def _holder(runs: DeltaTable, spec: str) -> Mapping[str, Any] | None:
     """The newest claim on `spec` that has not ended."""
     rows = table.read(runs, ["run_id", "phase", "epoch", "host", "pid", "at"], pc.field("spec") == spec).to_pylist()
     ended = {row["run_id"] for row in rows if row["phase"] != "start"}

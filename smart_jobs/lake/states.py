@@ -34,7 +34,9 @@ class StatesReader:
         self._root = snapshot.tables.table_uri(schema.HIDDEN_STATES)
         self._files = sorted(tables_of.files_of(snapshot.hidden_states))
         parts = [self._offsets(name) for name in self._files]
-        columns = {key: [part[key].to_numpy() for part in parts] for key in ("segment_id", "offset", "length", "n_tokens")}
+        columns = {
+            key: [part[key].to_numpy() for part in parts] for key in ("segment_id", "offset", "length", "n_tokens")
+        }
         joined = {key: np.concatenate(arrays) if arrays else np.empty(0, np.int64) for key, arrays in columns.items()}
         file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         order = np.argsort(joined["segment_id"], kind="stable")

@@ -31,8 +31,12 @@ def receipt(
     The states file is complete, and its offsets written, before the receipt exists; neither is visible to a reader
     until the driver commits it. A crash before that leaves files that nothing refers to.
     """
-    good = [(segment, result) for segment, result in zip(segments, results, strict=True) if isinstance(result, Embedding)]
-    bad = [(segment, result) for segment, result in zip(segments, results, strict=True) if isinstance(result, AssetError)]
+    good = [
+        (segment, result) for segment, result in zip(segments, results, strict=True) if isinstance(result, Embedding)
+    ]
+    bad = [
+        (segment, result) for segment, result in zip(segments, results, strict=True) if isinstance(result, AssetError)
+    ]
     row = {
         "unit": unit["unit"][0].as_py(),
         "states": [_write_states(tables, good)] if good else [],
@@ -42,7 +46,9 @@ def receipt(
         "seconds": [],
     }
     table = pa.Table.from_pylist([row], schema=schema.RECEIPT)
-    failures = pa.concat_arrays([unit["failures"].combine_chunks().flatten(), table["failures"].combine_chunks().flatten()])
+    failures = pa.concat_arrays(
+        [unit["failures"].combine_chunks().flatten(), table["failures"].combine_chunks().flatten()]
+    )
     merged = table.set_column(3, "failures", _one_list(failures, schema.RECEIPT.field("failures").type))
     return merged.set_column(4, "assets", unit["assets"]).cast(schema.RECEIPT)
 

@@ -1,0 +1,121 @@
+"""The command line: verbs, `key=value`, four dashed options, one line per mistake, and the exit codes.
+
+0 done, 1 failed, 2 wrong usage, 3 done with failures recorded. With `--json` stdout holds one JSON object and nothing
+else: while a job runs, file descriptor 1 points to stderr, whatever prints.
+"""
+
+import contextlib
+import importlib
+import importlib.metadata
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smart_jobs import config, render, settings
+from smart_jobs.records import JobError, UsageError
+
+DONE, FAILED, USAGE, WITH_FAILURES = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A job: its config, the module of flow/ that does it, and how its result looks to a person."""
+
+    model: type[settings.Strict]
+    module: str
+    show: Callable[[dict[str, Any]], str]
+
+
+VERBS = {
+    "ingest": Verb(settings.Ingest, "smart_jobs.flow.ingest", render.ingest),
+    "index": Verb(settings.IndexJob, "smart_jobs.flow.indexing", render.index),
+    "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search),
+    "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render.evaluate),
+    "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
+}
+
+OPTIONS = ("--help", "--dry-run", "--json", "--version")
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit code."""
+    options = [argument for argument in arguments if argument.startswith("--")]
+    words = [argument for argument in arguments if not argument.startswith("--")]
+    try:
+        return _main(options, words)
+    except UsageError as error:
+        return _complain(error, USAGE)
+    except JobError as error:
+        return _complain(error, FAILED)
+    except KeyboardInterrupt:
+        return _complain("interrupted; what was committed stays, the next run goes on from there", FAILED)
+
+
+def _complain(message: object, code: int) -> int:
+    for line in str(message).splitlines():
+        print(f"smart-jobs: {line}", file=sys.stderr)
+    return code
+
+
+def _main(options: Sequence[str], words: Sequence[str]) -> int:
+    unknown = [option for option in options if option not in OPTIONS]
+    if unknown:
+        raise UsageError(f"{unknown[0]}: unknown option; there are {', '.join(OPTIONS)}, all else is key=value")
+    if "--version" in options:
+        print(f"smart-jobs {importlib.metadata.version('smart-jobs')}")
+        return DONE
+    if not words:
+        print(render.usage({name: verb.model for name, verb in VERBS.items()}))
+        return DONE if "--help" in options else USAGE
+    verb = VERBS.get(words[0])
+    if verb is None:
+        raise UsageError(f"{words[0]}: no such verb; there are {', '.join(VERBS)}")
+    if "--help" in options:
+        groups = {name: config.choices(name, config.conf_folders()) for name in config.GROUPS}
+        print(render.help_text(words[0], verb.model, config.keys(verb.model), groups))
+        return DONE
+    return _run(verb, words[0], _keyed(words[0], words[1:]), set(options))
+
+
+def _keyed(name: str, words: Sequence[str]) -> list[str]:
+    """`search "a question"` is `search query="a question"`."""
+    if name == "search" and words and not config.OVERRIDE.match(words[0]):
+        return [f"query={words[0]}", *words[1:]]
+    return list(words)
+
+
+def _run(verb: Verb, name: str, words: Sequence[str], options: set[str]) -> int:
+    job = config.load(verb.model, name, words)
+    if name == "status" and "--dry-run" in options:
+        raise UsageError("status --dry-run: status changes nothing; run it without")
+    with _stdout_to_stderr():
+        module = importlib.import_module(verb.module)  # late: --help and mistakes load neither torch nor ray
+        result = module.dry_run(job) if "--dry-run" in options else module.run(job)
+    if "--json" in options:
+        print(json.dumps(result, default=str))
+    else:
+        print(render.plain(result) if "--dry-run" in options else verb.show(result))
+    failed = name == "ingest" and result.get("failures")
+    return WITH_FAILURES if failed and "--dry-run" not in options else DONE
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Point file descriptor 1 at stderr for the block, for this process and those it starts."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -1,0 +1,26 @@
+"""Which of a lake's encoders a config names."""
+
+from smart_jobs.encode import checkpoint
+from smart_jobs.lake import table
+from smart_jobs.lake.table import EncoderTables, Lake
+from smart_jobs.records import JobError
+from smart_jobs.settings import Encoder, Text
+
+
+def tables_of(lake: Lake, encoder: Encoder, text: Text) -> EncoderTables:
+    """The tables that `encoder` names: one digest where it pins one, else what its config resolves to.
+
+    Raises JobError naming what is there where the lake has none.
+    """
+    if encoder.digest is not None:
+        return table.open_encoder(lake, f"{encoder.name}-{encoder.digest}")
+    spec, _ = checkpoint.resolve(encoder, text)
+    if not table.encoders(lake):
+        raise JobError(f"lake {lake.uri}: nothing is encoded yet; `smart-jobs ingest source=… lake={lake.uri}` does")
+    return table.open_encoder(lake, spec.full_name)
+
+
+def others(lake: Lake, tables: EncoderTables) -> list[str]:
+    """Encoders of the same name but another spec that the lake holds too."""
+    name, mine = tables.spec.name, tables.spec.full_name
+    return [found for found in table.encoders(lake) if found.rpartition("-")[0] == name and found != mine]

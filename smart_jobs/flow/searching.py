@@ -1,0 +1,84 @@
+"""A query -> its embedding -> hits with what a person needs to see them. Starts no Ray."""
+
+import os
+from typing import Any
+
+import pyarrow.compute as pc
+
+from smart_jobs import progress
+from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.flow import locate
+from smart_jobs.lake import table
+from smart_jobs.lake.table import EncoderTables
+from smart_jobs.records import AssetError, Embedding, Hits, JobError, Segment
+from smart_jobs.search import hybrid
+from smart_jobs.settings import Search
+
+SHOWN = ["segment_id", "uri", "page", "start", "end", "title", "text"]
+
+
+def run(job: Search) -> dict[str, Any]:
+    """Embed the query and search. The JSON object of `smart-jobs search`."""
+    lake = table.open_lake(job.lake.uri)
+    tables = locate.tables_of(lake, job.encoder, job.text)
+    for other in locate.others(lake, tables):
+        progress.say(f"search: the lake also holds {other}; encoder={other} searches that")
+    if not job.exhaustive:
+        hybrid.load_index(tables)  # says what is missing before a model is loaded
+    hits = hybrid.search(
+        tables,
+        [embed_query(tables, job)],
+        job.k,
+        candidates=job.candidates,
+        weights=hybrid.Weights(job.lambda_pooled, job.lambda_late),
+        where=job.where,
+        exhaustive=job.exhaustive,
+    )
+    return {"hits": _rows(tables, hits)}
+
+
+def dry_run(job: Search) -> dict[str, Any]:
+    """What would be searched, without loading a model."""
+    tables = locate.tables_of(table.open_lake(job.lake.uri), job.encoder, job.text)
+    allowed = hybrid.allowed_ids(table.snapshot(tables), job.where)
+    index = None if job.exhaustive else hybrid.load_index(tables)[1].index_id
+    scored = len(allowed) if job.exhaustive else min(job.candidates, len(allowed))
+    return {"dry_run": True, "encoder": tables.spec.full_name, "segments": len(allowed), "index": index,
+            "exactly_scored": scored}  # fmt: skip
+
+
+def embed_query(tables: EncoderTables, job: Search) -> Embedding:
+    """The query as the encoder of `tables` sees queries. Raises JobError where it cannot be encoded."""
+    if not job.query.strip():
+        raise JobError("the query is empty")
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    model = encoder.load(tables.spec, checkpoint.locate(job.encoder), threads, batch_tokens=8192)
+    segment = Segment(0, "", "", "", "", "row", 0, 1, None, "", job.query, "query", "", {})
+    [result] = model.encode([segment])
+    if isinstance(result, AssetError):
+        raise JobError(f"the query cannot be encoded: {result.detail}")
+    return result
+
+
+def _rows(tables: EncoderTables, hits: Hits) -> list[dict[str, Any]]:
+    ids = hits.ids[0][hits.ids[0] >= 0]
+    pooled = table.snapshot(tables).pooled
+    rows = table.read(pooled, SHOWN, pc.field("segment_id").isin(ids)).to_pylist()
+    by_id = {row["segment_id"]: row for row in rows}
+    return [
+        {
+            "rank": place + 1,
+            "segment_id": str(segment),
+            "uri": by_id[segment]["uri"],
+            "page": by_id[segment]["page"],
+            "start": by_id[segment]["start"],
+            "end": by_id[segment]["end"],
+            "score": round(float(hits.scores[0, place]), 6),
+            "pooled": round(float(hits.pooled[0, place]), 6),
+            "late": round(float(hits.late[0, place]), 6),
+            "title": by_id[segment]["title"],
+            "text": " ".join(by_id[segment]["text"].split()),
+        }
+        for place, segment in enumerate(ids.tolist())
+        if segment in by_id
+    ]

@@ -1,0 +1,137 @@
+"""Results and help as text for a person."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+SCORINGS = ("pooled", "late", "hybrid", "two_stage")
+TABLE = ("ndcg@10", "recall@10", "recall@100", "mrr@10", "map")
+
+
+def usage(models: Mapping[str, type[BaseModel]]) -> str:
+    """What `smart-jobs` alone prints."""
+    lines = ["usage: smart-jobs VERB [key=value …] [--help] [--dry-run] [--json] [--version]", ""]
+    lines += [f"  {name:<10}{_summary(model)}" for name, model in models.items()]
+    return "\n".join([*lines, "", "`smart-jobs VERB --help` lists the verb's keys."])
+
+
+def _summary(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def help_text(
+    verb: str, model: type[BaseModel], keys: Sequence[tuple[str, Any]], groups: Mapping[str, Sequence[str]]
+) -> str:
+    """The verb's docstring and a line for each key: type, default, meaning."""
+    lines = [textwrap.dedent(f"    {model.__doc__}").strip(), "", f"keys of {verb}:"]
+    for name, field in keys:
+        group = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        kind = _group(name, groups) if group else _type(field.annotation)
+        default = "" if group or field.default is PydanticUndefined else f" [{_value(field.default)}]"
+        about = f"  {field.description}" if field.description else ""
+        lines.append(f"  {name:<24}{kind}{default}{about}")
+    return "\n".join([*lines, "  conf                    a folder of YAML files that is searched first"])
+
+
+def _group(name: str, groups: Mapping[str, Sequence[str]]) -> str:
+    if name not in groups:
+        return "group of keys"
+    named = ", ".join(groups[name]) or "none"
+    location = {
+        "source": ", a path or a URI",
+        "lake": ", a path or a URI",
+        "encoder": ", a folder or hf://org/name@rev",
+    }
+    return f"named: {named}{location.get(name, '')}"
+
+
+def _type(kind: Any) -> str:
+    text = kind.__name__ if isinstance(kind, type) else str(kind)
+    return text.replace("typing.", "").replace("NoneType", "null").replace(" | None", " or null")
+
+
+def _value(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def plain(result: Mapping[str, Any]) -> str:
+    """Keys and values, one a line."""
+    return "\n".join(f"{key}: {_number(value)}" for key, value in result.items())
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_number(inner)}" for key, inner in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _value(value)
+
+
+def ingest(result: Mapping[str, Any]) -> str:
+    """The summary of an ingest."""
+    if not result["encoded"] and not result["failures"]:
+        return f"nothing new: {result['skipped']:,} of {result['assets']:,} assets were unchanged, nothing was encoded"
+    size = sum(result["bytes"].values())
+    lines = [
+        f"{result['encoded']:,} segments encoded from {result['assets']:,} assets ({result['skipped']:,} unchanged), "
+        f"{size / 1e6:,.1f} MB committed, {result['seconds']['total']:.1f} s"
+    ]
+    if result["failures"]:
+        lines.append(f"{result['failures']:,} failures recorded: {_number(result['failed_by_reason'])}")
+    return "\n".join(lines)
+
+
+def index(result: Mapping[str, Any]) -> str:
+    """The summary of an index build."""
+    recall = result["recall_at_10"]
+    return (
+        f"index {result['index_id']}: {result['factory']} over {result['vectors']:,} vectors, "
+        f"nprobe {result['nprobe']}, "
+        f"recall@10 {'not measured' if recall is None else f'{recall:.3f}'} against exact search, "
+        f"{result['bytes'] / 1e6:,.2f} MB, {result['seconds']:.1f} s\n{result['why']}"
+    )
+
+
+def search(result: Mapping[str, Any]) -> str:
+    """Hits, best first."""
+    if not result["hits"]:
+        return "no hits"
+    lines = []
+    for hit in result["hits"]:
+        page = f" page {hit['page']}" if hit["page"] else ""
+        scores = f"{hit['score']:.3f} = pooled {hit['pooled']:.3f}, late {hit['late']:.3f}"
+        lines.append(f"{hit['rank']:>2}. {hit['title'] or hit['uri']}{page}  ({scores})")
+        lines.append(textwrap.indent(textwrap.fill(textwrap.shorten(hit["text"], 220), 100), "    "))
+    return "\n".join(lines)
+
+
+def evaluate(result: Mapping[str, Any]) -> str:
+    """A table of measures for each task, one line a scoring."""
+    lines = []
+    for name, task in result["tasks"].items():
+        lines.append(f"{name}: {task['queries']:,} queries, {task['candidates']:,} candidates")
+        lines.append(f"{'':<12}" + "".join(f"{measure:>12}" for measure in TABLE))
+        lines += [
+            f"{scoring:<12}" + "".join(f"{task[scoring][measure]:>12.4f}" for measure in TABLE) for scoring in SCORINGS
+        ]
+        lines.append(
+            f"two_stage is hybrid over the {task['two_stage']['candidates']:,} segments that the index passed on"
+        )
+    return "\n".join([*lines, f"run {result['run_id']}, {result['encoded']:,} segments encoded for it"])
+
+
+def status(result: Mapping[str, Any]) -> str:
+    """What a lake holds."""
+    lines = [f"lake {result['lake']}"]
+    for encoder in result["encoders"]:
+        size = f"{sum(encoder['bytes'].values()) / 1e6:,.1f} MB, {encoder['codec']}"
+        lines.append(f"  {encoder['name']}-{encoder['digest']}: {encoder['segments']:,} segments, {size}")
+        for made in encoder["indexes"]:
+            behind = f", {made['versions_behind']} versions behind" if made["versions_behind"] else ""
+            lines.append(f"    index {made['index_id']}: {made['factory']}, {made['vectors']:,} vectors{behind}")
+    lines.append(f"  failures: {_number(result['failures'])}")
+    if result["last_run"]:
+        last = result["last_run"]
+        lines.append(f"  last run: {last['run_id']} ({last['job']}), {last['ended']}")
+    return "\n".join(lines)

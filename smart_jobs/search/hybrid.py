@@ -1,0 +1,165 @@
+"""Candidates, exact pooled and late scores over them, and ranked places: a page counts once, as its best passage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import QueryBuilder
+from deltalake.exceptions import DeltaError
+
+from smart_jobs import storage
+from smart_jobs.index import build, manifest
+from smart_jobs.index.manifest import Manifest
+from smart_jobs.lake import table
+from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.table import EncoderTables, Snapshot
+from smart_jobs.records import Embedding, Hits, JobError
+from smart_jobs.search import ann, maxsim
+
+PLACE = ["segment_id", "asset_id", "page"]
+CHUNK = 4096
+"""Segments whose states are held at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """score = pooled · cos(pooled) + late · mean-MaxSim."""
+
+    pooled: float = 1.0
+    late: float = 1.0
+
+
+def search(
+    tables: EncoderTables,
+    queries: Sequence[Embedding],
+    k: int,
+    *,
+    candidates: int = 200,
+    weights: Weights = Weights(),
+    where: str | None = None,
+    exhaustive: bool = False,
+) -> Hits:
+    """The k best places for each query, as the id of each place's best segment; scores are exact.
+
+    In two stages the index passes `candidates` segments on; `exhaustive` scores every one. `where` is a SQL predicate
+    over pooled's columns. Equal scores are ordered by segment id. Raises JobError where the lake is empty, the index
+    is not built, or the predicate is wrong.
+    """
+    snapshot = table.snapshot(tables)
+    allowed = allowed_ids(snapshot, where)
+    if not len(allowed):
+        return _none(len(queries), k)
+    if exhaustive:
+        rows = np.broadcast_to(allowed, (len(queries), len(allowed)))
+    else:
+        rows = stage_one(tables, np.stack([query.pooled for query in queries]), candidates, allowed, where is not None)
+    found = np.unique(rows[rows >= 0])
+    pooled, late = scores(snapshot, queries, found)
+    outside = ~candidate_mask(rows, found)
+    for matrix in (pooled, late):
+        matrix[outside] = -np.inf
+    return _rank(snapshot, found, pooled, late, k, weights)
+
+
+def candidate_mask(rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """(q, n) bool: which of the sorted `ids` (n,) are among each query's candidates `rows` (q, c), -1 for none."""
+    mask = np.zeros((len(rows), len(ids)), bool)
+    at = np.searchsorted(ids, np.maximum(rows, 0)).clip(max=max(len(ids) - 1, 0))
+    query = np.arange(len(rows))[:, None]
+    mask[np.broadcast_to(query, rows.shape)[ids[at] == rows], at[ids[at] == rows]] = True
+    return mask
+
+
+def allowed_ids(snapshot: Snapshot, where: str | None) -> np.ndarray:
+    """Sorted ids of the rows that a predicate lets through. Raises JobError for an empty lake or a wrong predicate."""
+    if snapshot.pooled.count() == 0:
+        lake = snapshot.tables.lake.uri
+        raise JobError(f"lake {lake}: nothing is encoded yet; `smart-jobs ingest source=… lake={lake}` does")
+    if where is None:
+        ids = table.read(snapshot.pooled, ["segment_id"])["segment_id"]
+    else:
+        try:
+            query = f"SELECT segment_id FROM pooled WHERE {where}"
+            found = QueryBuilder().register("pooled", snapshot.pooled).execute(query).read_all()
+        except (DeltaError, ValueError, OSError) as error:
+            raise JobError(f"where={where}: {' '.join(str(error).split())[:300]}") from error
+        ids = pa.table(found)["segment_id"]
+    return np.sort(ids.to_numpy())
+
+
+def load_index(tables: EncoderTables) -> tuple[str, Manifest]:
+    """The newest index. Raises JobError where none is built, or it is of another table."""
+    found = manifest.newest(storage.join(tables.uri, "indexes"))
+    lake = tables.lake.uri
+    if found is None:
+        raise JobError(f"lake {lake}: no index of {tables.spec.full_name}; run `smart-jobs index lake={lake}`, "
+                       "or search with exhaustive=true")  # fmt: skip
+    return found
+
+
+def stage_one(
+    tables: EncoderTables, pooled: np.ndarray, candidates: int, allowed: np.ndarray, filtered: bool
+) -> np.ndarray:
+    """The index's candidates (q, c) int64 for queries (q, d), -1 for none; rows that have left the lake are passed."""
+    folder, made = load_index(tables)
+    index = build.load(manifest.read_index_bytes(folder, made))
+    selector = allowed if filtered or made.vectors != len(allowed) else None
+    ids, _ = ann.candidates(index, pooled, min(candidates, made.vectors), made.nprobe, selector)
+    return ids
+
+
+def scores(snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Exact pooled and late scores, (q, n) float32 each, of every query with the segments `ids` (n,), sorted."""
+    vectors = pooled_vectors(snapshot, ids)
+    pooled = np.stack([query.pooled for query in queries]) @ vectors.T
+    stacked = maxsim.ragged([query.states for query in queries])
+    reader = StatesReader(snapshot)
+    late = np.empty((len(queries), len(ids)), np.float32)
+    for start in range(0, len(ids), CHUNK):
+        late[:, start : start + CHUNK] = maxsim.late(stacked, reader.read(ids[start : start + CHUNK]))
+    return pooled, late
+
+
+def pooled_vectors(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:
+    """(n, d) float32 of the segments `ids` (n,), sorted."""
+    rows = table.read(snapshot.pooled, ["segment_id", "pooled"], pc.field("segment_id").isin(ids))
+    rows = rows.sort_by("segment_id")
+    return matrix(rows["pooled"], snapshot.tables.spec.dim)
+
+
+def matrix(column: pa.ChunkedArray, dim: int) -> np.ndarray:
+    """A list column of vectors as (n, dim) float32. Raises JobError where one has another length."""
+    values = column.combine_chunks()
+    if len(values) and pc.any(pc.not_equal(pc.list_value_length(values), dim)).as_py():
+        raise JobError(f"pooled: a vector that is not of {dim} dimensions; run `smart-jobs verify`")
+    return np.asarray(values.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(column), dim)
+
+
+def places(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:
+    """(n,) int: equal for segments of the same page, or of the same asset where there are no pages."""
+    rows = table.read(snapshot.pooled, PLACE, pc.field("segment_id").isin(ids)).sort_by("segment_id")
+    keys = pc.binary_join_element_wise(rows["asset_id"], pc.coalesce(rows["page"].cast(pa.string()), ""), "#")
+    return np.asarray(keys.combine_chunks().dictionary_encode().indices)
+
+
+def _rank(snapshot: Snapshot, ids: np.ndarray, pooled: np.ndarray, late: np.ndarray, k: int, weights: Weights) -> Hits:
+    total = weights.pooled * pooled + weights.late * late
+    total[~np.isfinite(pooled)] = -np.inf
+    where = places(snapshot, ids)
+    hits = _none(len(pooled), k)
+    for row in range(len(pooled)):
+        order = np.lexsort((ids, -total[row]))
+        order = order[total[row][order] > -np.inf]
+        _, first = np.unique(where[order], return_index=True)
+        best = order[np.sort(first)][:k]
+        n = len(best)
+        hits.ids[row, :n], hits.scores[row, :n] = ids[best], total[row][best]
+        hits.pooled[row, :n], hits.late[row, :n] = pooled[row][best], late[row][best]
+    return hits
+
+
+def _none(queries: int, k: int) -> Hits:
+    empty = [np.full((queries, k), -np.inf, np.float32) for _ in range(3)]
+    return Hits(np.full((queries, k), -1, np.int64), *empty)
