@@ -41,7 +41,7 @@ def run(job: Evaluate) -> dict[str, Any]:
     own = table.create_lake(storage.join(lake.uri, "evaluation"))
     tables = table.create_encoder(own, spec, job.codec, str(folder))
     queries = {name: _asset(text, "", "query") for name, text in task.queries.items()}
-    documents = _documents(job, task)
+    documents = _documents(job)
     summary = ingest.bring_in(
         [*queries.values(), *documents.values()], tables, job.encoder, ingest.Options.of(job), "evaluate"
     )
@@ -67,7 +67,7 @@ def run(job: Evaluate) -> dict[str, Any]:
 def dry_run(job: Evaluate) -> dict[str, Any]:
     """What would be encoded and scored."""
     task = beir.load(job.suite.path, job.suite.split)
-    documents = _documents(job, task)
+    documents = _documents(job)
     return {"dry_run": True, "suite": job.suite.name, "task": task.name, "queries": len(task.queries),
             "candidates": len(documents) or "the lake's pages",
             "judgements": sum(len(judged) for judged in task.qrels.values())}  # fmt: skip
@@ -79,13 +79,15 @@ def _asset(text: str, title: str, side: Side) -> Asset:
     return Asset(f"eval:{digest}", SOURCE, digest, "row", len(text.encode()), title=title, text=text, side=side)
 
 
-def _documents(job: Evaluate, task: beir.Task) -> dict[str, Asset]:
+def _documents(job: Evaluate) -> dict[str, Asset]:
     if job.suite.candidates == "lake":
         return {}
     return {row.id: _asset(row.text, row.title, "document") for row in beir.corpus(storage.absolute(job.suite.path))}
 
 
-def _corpus(lake: Lake, spec: EncoderSpec, documents: Mapping[str, Asset], inner: Snapshot, task: beir.Task) -> Corpus:
+def _corpus(
+    lake: Lake, spec: EncoderSpec, documents: Mapping[str, Asset], inner: Snapshot, task: beir.Task
+) -> Corpus:
     """The task's own documents, or the pages of the lake where it brings none."""
     if not documents:
         return candidates.of_lake(table.snapshot(table.open_encoder(lake, spec.full_name)), task.qrels)
