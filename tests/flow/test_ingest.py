@@ -1,0 +1,194 @@
+"""The ingest job over real files, on a real local Ray, with a tiny random encoder."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pymupdf
+import pytest
+import torch
+import transformers
+from comparing import assert_same, rows, tables_of
+from fixtures import FIXTURES, needs_fixtures
+from hostile_pdfs import HOSTILE
+from jobs import run, write_corpus
+from smart_jobs import schema
+from smart_jobs.lake import table
+from smart_jobs.lake.states import StatesReader
+from smart_jobs.records import JobError
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+
+
+def ingest(source: Path, lake: Path, encoder: Path, *more: str) -> dict:
+    return run("ingest", f"source={source}", f"lake={lake}", f"encoder={encoder}", "commit_seconds=1", *more)
+
+
+def test_every_page_with_text_is_stored_as_the_model_alone_would_give_it(tmp_path, tiny_encoder):
+    source = tmp_path / "docs"
+    source.mkdir()
+    with pymupdf.open() as document:
+        for text in ("Red apples and green pears.", "", "Two words."):
+            document.new_page().insert_text((72, 72), text)
+        document.save(source / "fruit.pdf")
+    summary = ingest(source, tmp_path / "lake", tiny_encoder, "codec=float32")
+    tables = tables_of(tmp_path / "lake")
+    pooled = rows(tables, schema.POOLED)
+    assert (summary["encoded"], summary["failures"], summary["failed_by_reason"]) == (2, 1, {"empty": 1})
+    assert sorted((row["page"], row["ordinal"], row["of"], row["text"]) for row in pooled) == [
+        (1, 0, 3, "Red apples and green pears."),
+        (3, 2, 3, "Two words."),
+    ]
+    [failure] = rows(tables, schema.FAILURES)
+    assert (failure["ordinal"], failure["of"], failure["reason"]) == (1, 3, "empty")
+    reader = StatesReader(table.snapshot(tables))
+    for row in pooled:
+        vector, states = alone(tiny_encoder, row["text"])
+        np.testing.assert_allclose(row["pooled"], vector, atol=1e-5)
+        np.testing.assert_allclose(reader.read(np.array([row["segment_id"]])).values, states, atol=1e-5)
+
+
+def alone(folder: Path, text: str) -> tuple[np.ndarray, np.ndarray]:
+    """A plain forward of one text: mean pooling, states of the tokens that are not special."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(folder).eval()
+    inputs = tokenizer(text, return_tensors="pt", truncation=True, max_length=64, return_special_tokens_mask=True)
+    special = inputs.pop("special_tokens_mask")[0].bool()
+    with torch.no_grad():
+        hidden = model(**inputs).last_hidden_state[0]
+    pooled = torch.nn.functional.normalize(hidden.mean(0), dim=0)
+    return pooled.numpy(), torch.nn.functional.normalize(hidden[~special], dim=1).numpy()
+
+
+def test_a_second_run_encodes_and_commits_nothing(tmp_path, tiny_encoder):
+    source, lake = write_corpus(tmp_path / "docs", files=4), tmp_path / "lake"
+    first = ingest(source, lake, tiny_encoder)
+    before = {kind.name: table.open_table(tables_of(lake).table_uri(kind)).version() for kind in schema.COMMIT_ORDER}
+    second = ingest(source, lake, tiny_encoder)
+    assert first["encoded"] > 4
+    assert (second["encoded"], second["failures"], second["skipped"], second["versions"]) == (0, 0, 5, {})
+    # The new epoch's fence is the only commit, and it adds no row.
+    after = {kind.name: table.open_table(tables_of(lake).table_uri(kind)).version() for kind in schema.COMMIT_ORDER}
+    assert after == {name: version + 1 for name, version in before.items()}
+    assert len(rows(tables_of(lake), schema.POOLED)) == first["encoded"]
+
+
+def test_a_touched_file_costs_no_encoding_and_its_stamp_is_learnt(tmp_path, tiny_encoder):
+    source, lake = write_corpus(tmp_path / "docs", files=2), tmp_path / "lake"
+    ingest(source, lake, tiny_encoder)
+    content = (source / "file000.txt").read_bytes()
+    (source / "file000.txt").unlink()
+    (source / "file000.txt").write_bytes(content)
+    touched = ingest(source, lake, tiny_encoder)
+    assert (touched["encoded"], touched["skipped"]) == (0, 2)
+    assert ingest(source, lake, tiny_encoder)["skipped"] == 3
+
+
+def test_a_changed_file_replaces_its_segments_and_no_others(tmp_path, tiny_encoder):
+    source, lake = write_corpus(tmp_path / "docs", files=3), tmp_path / "lake"
+    ingest(source, lake, tiny_encoder)
+    (source / "file001.txt").write_text("Something else entirely.")
+    summary = ingest(source, lake, tiny_encoder)
+    assert summary["encoded"] == 1
+    clean = tmp_path / "clean"
+    ingest(source, clean, tiny_encoder)
+    left, right = (rows(tables_of(root), schema.POOLED) for root in (lake, clean))
+    assert [row["segment_id"] for row in left] == [row["segment_id"] for row in right]
+
+
+def test_a_file_that_goes_bad_keeps_its_last_good_version(tmp_path, tiny_encoder):
+    source, lake = tmp_path / "docs", tmp_path / "lake"
+    source.mkdir()
+    with pymupdf.open() as document:
+        document.new_page().insert_text((72, 72), "Still here.")
+        document.save(source / "a.pdf")
+    ingest(source, lake, tiny_encoder)
+    (source / "a.pdf").write_bytes(b"%PDF-1.7 and then nothing")
+    summary = ingest(source, lake, tiny_encoder)
+    assert summary["failed_by_reason"] == {"damaged": 1}
+    assert [row["text"] for row in rows(tables_of(lake), schema.POOLED)] == ["Still here."]
+    assert ingest(source, lake, tiny_encoder)["failures"] == 0
+
+
+@needs_fixtures
+def test_good_and_hostile_pdfs_in_one_ingest(tmp_path, tiny_encoder):
+    """20 good PDFs, every hostile one and an empty file: each page with text is there, each reject has its reason."""
+    source, lake = tmp_path / "docs", tmp_path / "lake"
+    shutil.copytree(FIXTURES / "pdf" / "hostile", source / "hostile")
+    (source / "good").mkdir()
+    for path in sorted((FIXTURES / "pdf" / "good").glob("*.pdf"), key=lambda p: p.stat().st_size)[:20]:
+        shutil.copy(path, source / "good")
+    (source / "empty.pdf").write_bytes(b"")
+    summary = ingest(source, lake, tiny_encoder)
+    tables = tables_of(lake)
+    pages, empty, reasons = found(tables, source)
+    for name, expected in HOSTILE.items():
+        uri = str(source / "hostile" / name)
+        if isinstance(expected, str):
+            assert (reasons.get(uri), pages.get(uri), empty.get(uri)) == (expected, None, None), name
+        else:
+            assert (pages.get(uri, 0), empty.get(uri, 0), reasons.get(uri)) == (*expected, None), name
+    assert reasons[str(source / "empty.pdf")] == "empty_file"
+    for path in (source / "good").glob("*.pdf"):
+        with pymupdf.open(path) as document:
+            with_text = sum(bool(page.get_text("words")) for page in document)
+            assert (pages.get(str(path), 0), empty.get(str(path), 0)) == (with_text, len(document) - with_text), path
+    assert summary["failures"] == sum(empty.values()) + len(reasons)
+
+
+def found(tables, source: Path) -> tuple[dict[str, int], dict[str, int], dict[str, str]]:
+    """By URI: pages with segments, pages recorded as empty, and the reason of a whole asset's failure."""
+    pages: dict[str, set[int]] = {}
+    for row in rows(tables, schema.POOLED):
+        pages.setdefault(row["uri"], set()).add(row["page"])
+    empty: dict[str, int] = {}
+    reasons: dict[str, str] = {}
+    for row in rows(tables, schema.FAILURES):
+        if row["ordinal"] is None:
+            assert row["uri"] not in reasons
+            reasons[row["uri"]] = row["reason"]
+        else:
+            assert row["reason"] == "empty", row
+            empty[row["uri"]] = empty.get(row["uri"], 0) + 1
+    return {uri: len(numbers) for uri, numbers in pages.items()}, empty, reasons
+
+
+def test_tables_of_any_kind_are_sources(tmp_path, tiny_encoder):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from deltalake import write_deltalake
+
+    data = pa.table({"key": ["a", "b"], "body": ["first text", ""], "head": ["One", None], "tenant": ["x", "y"]})
+    pq.write_table(data, tmp_path / "t.parquet")
+    write_deltalake(tmp_path / "delta", data)
+    columns = ["source.columns.id=key", "source.columns.text=body", "source.columns.title=head",
+               "source.columns.meta=[tenant]"]  # fmt: skip
+    for place in ("t.parquet", "delta"):
+        lake = tmp_path / f"lake-{place}"
+        summary = ingest(tmp_path / place, lake, tiny_encoder, *columns)
+        [row] = rows(tables_of(lake), schema.POOLED)
+        assert (row["uri"], row["text"], dict(row["meta"])) == (f"{tmp_path / place}#a", "One first text", {"tenant": "x"})
+        assert summary["failed_by_reason"] == {"empty": 1}
+
+
+def test_another_codec_for_the_same_tables_is_refused(tmp_path, tiny_encoder):
+    source, lake = write_corpus(tmp_path / "docs", files=1), tmp_path / "lake"
+    ingest(source, lake, tiny_encoder, "codec=float32")
+    with pytest.raises(JobError, match="codec=int8.*stored as float32"):
+        ingest(source, lake, tiny_encoder, "codec=int8")
+
+
+def test_two_clean_runs_are_the_same(tmp_path, tiny_encoder):
+    source = write_corpus(tmp_path / "docs")
+    for name, unit in (("one", "unit_tokens=200"), ("two", "unit_tokens=5000")):
+        ingest(source, tmp_path / name, tiny_encoder, unit)
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_mostly_failures_stop_the_run_and_keep_what_was_good(tmp_path, tiny_encoder):
+    source, lake = write_corpus(tmp_path / "docs", files=3, lines=2), tmp_path / "lake"
+    for i in range(120):
+        (source / f"bad{i:03d}.pdf").write_bytes(b"")
+    with pytest.raises(JobError, match="120 of 1.. assets failed, more than max_failed=0.5"):
+        ingest(source, lake, tiny_encoder)
+    assert len({row["uri"] for row in rows(tables_of(lake), schema.POOLED)}) == 3

@@ -1,0 +1,58 @@
+"""Running jobs from tests: in this process, and as a user would."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from smart_jobs import config, settings
+from smart_jobs.flow import evaluation, indexing, ingest, searching
+
+ENTRY = "from smart_jobs.cli import entry; entry()"
+
+FLOWS = {
+    "ingest": (settings.Ingest, ingest.run),
+    "index": (settings.IndexJob, indexing.run),
+    "search": (settings.Search, searching.run),
+    "evaluate": (settings.Evaluate, evaluation.run),
+}
+
+
+def run(verb: str, *words: str) -> dict[str, Any]:
+    """The result of a verb, run in this process with its Ray."""
+    model, flow = FLOWS[verb]
+    return flow(config.load(model, verb, words))
+
+
+def start(*words: str, **options: Any) -> subprocess.Popen[str]:
+    """A `smart-jobs` of its own, with a Ray of its own."""
+    command = [sys.executable, "-c", ENTRY, *words]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def smart_jobs(*words: str, **options: Any) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command line."""
+    process = start(*words, **options)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def as_json(*words: str, **options: Any) -> tuple[int, dict[str, Any]]:
+    """Exit code and the JSON object that `--json` prints, which must be all that is on stdout."""
+    code, out, err = smart_jobs(*words, "--json", **options)
+    try:
+        return code, json.loads(out)
+    except ValueError:
+        raise AssertionError(f"exit {code}, stdout {out!r}, stderr {err[-2000:]}") from None
+
+
+def write_corpus(folder: Path, files: int = 12, lines: int = 40) -> Path:
+    """Text files of a few passages each, all different, one of them empty."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = "lake river stone bridge forest cloud engine paper window garden music silver winter harbour".split()
+    for i in range(files):
+        text = [" ".join(words[(i * 7 + j * 3 + k) % len(words)] for k in range(9)) + f" {i} {j}." for j in range(lines)]
+        (folder / f"file{i:03d}.txt").write_text("\n".join(text))
+    (folder / "nothing.txt").write_text(" \n")
+    return folder
