@@ -73,13 +73,16 @@ def _main(options: Sequence[str], words: Sequence[str]) -> int:
         print(f"smart-jobs {importlib.metadata.version('smart-jobs')}")
         return DONE
     if not words:
-        print(render.usage({name: verb.model for name, verb in VERBS.items()}))
-        return DONE if "--help" in options else USAGE
+        asked = "--help" in options
+        usage = render.usage({name: verb.model for name, verb in VERBS.items()})
+        print(usage, file=sys.stdout if asked else sys.stderr)
+        return DONE if asked else USAGE
     verb = VERBS.get(words[0])
     if verb is None:
         raise UsageError(f"{words[0]}: no such verb; there are {', '.join(VERBS)}")
     if "--help" in options:
-        groups = {name: config.choices(name, config.conf_folders()) for name in config.GROUPS}
+        folders = config.conf_folders(next((word[5:] for word in words if word.startswith("conf=")), None))
+        groups = {name: config.choices(name, folders) for name in config.GROUPS}
         print(render.help_text(words[0], verb.model, config.keys(verb.model), groups))
         return DONE
     return _run(verb, words[0], _keyed(words[0], words[1:]), set(options))

@@ -1,6 +1,7 @@
 """conf/ and the command line -> one frozen, strict model. Configs are values; code chooses the classes."""
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,13 @@ GROUPS = ("source", "encoder", "lake", "cluster", "index", "suite")
 
 
 def conf_folders(given: str | None = None) -> list[Path]:
-    """The folders searched for YAML files, first match wins: `conf=DIR`, `./conf`, then what was installed."""
+    """The folders searched for YAML files, first match wins: `conf=DIR`, `./conf`, then what was installed.
+
+    Raises UsageError where `conf=DIR` names no folder.
+    """
     package = Path(__file__).parent
+    if given and not Path(given).is_dir():
+        raise UsageError(f"conf={given}: no such folder")
     folders = [Path(given)] if given else []
     folders += [Path("conf"), package / "conf", package.parent / "conf"]
     return [folder for folder in folders if folder.is_dir()]
@@ -43,7 +49,7 @@ def _find(folders: Sequence[Path], *parts: str) -> Path | None:
 def _load(path: Path) -> dict[str, Any]:
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
+    except (yaml.YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a readable YAML file: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict):
         raise UsageError(f"{path}: expected keys and values, found a {type(loaded).__name__}")
@@ -61,19 +67,19 @@ def _looks_like_path(value: str) -> bool:
 
 def _unnamed(group: str, value: str, folders: Sequence[Path]) -> dict[str, Any]:
     """A group's value that is no YAML's name: a path, a URI, or an encoder's full name."""
-    pinned = DIGEST.match(value) if group == "encoder" else None
+    location = _looks_like_path(value) or (value != "" and os.path.exists(value))
+    pinned = DIGEST.match(value) if group == "encoder" and not location else None
     if pinned:
         return {**_group("encoder", pinned["name"], folders), "digest": pinned["digest"]}
-    location = _looks_like_path(value) or (group in ("source", "lake") and Path(value).is_absolute())
     if group not in ("source", "encoder", "lake") or not location:
         hint = f"; for a folder write ./{value}" if group in ("source", "lake", "encoder") else ""
         raise UsageError(
             f"{group}={value}: no such name; there are {', '.join(choices(group, folders)) or 'none'}{hint}"
         )
     if group == "source":
-        return {"name": storage.absolute(value), "uri": [value]}
+        return {"name": _literal(storage.absolute(value)), "uri": [_literal(value)]}
     if group == "lake":
-        return {"uri": value}
+        return {"uri": _literal(value)}
     return _checkpoint(value)
 
 
@@ -83,8 +89,9 @@ def _checkpoint(value: str) -> dict[str, Any]:
         model, _, revision = value.removeprefix("hf://").partition("@")
         return {"name": model.split("/")[-1], "model": model, "revision": revision or None}
     if not Path(value).expanduser().is_dir():
-        raise UsageError(f"encoder={value}: no such folder")
-    return {"name": Path(value).expanduser().absolute().name, "model": storage.absolute(value)}
+        raise UsageError(f"encoder={value}: no such folder; a hub id is written hf://org/name@revision")
+    folder = storage.absolute(value)
+    return {"name": _literal(Path(folder).name), "model": _literal(folder)}
 
 
 def _group(group: str, value: str, folders: Sequence[Path]) -> dict[str, Any]:
@@ -105,17 +112,25 @@ def _field_type(model: type[BaseModel], key: str) -> Any:
     return _field_type(kind, rest) if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
+def _literal(text: str) -> str:
+    """`text` so that OmegaConf resolves nothing in it: it gives `text` back as it stands."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+
+
 def _value(kind: Any, text: str) -> Any:
-    """`text` as the YAML value it is, or as it stands where a string is wanted (`where=a: b`, `query=no`)."""
-    names = [arg for arg in get_args(kind) if arg is not type(None)]
-    if kind is str or (get_origin(kind) is not tuple and str in names):
-        return None if text == "null" and type(None) in get_args(kind) else text.replace("${", "\\${")
-    if get_origin(kind) is tuple and not text.startswith("["):
-        return [text]
+    """`text` as it stands, for pydantic to convert; as YAML of strings where a list or a group of keys is wanted."""
+    if text == "null" and type(None) in get_args(kind):
+        return None
+    several = get_origin(kind) is tuple
+    if several and not (text.startswith("[") and text.endswith("]")):
+        return [_literal(text)]
+    if not several and not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return _literal(text)
     try:
-        return yaml.safe_load(text)
+        parsed = yaml.load(text, yaml.BaseLoader)
     except yaml.YAMLError:
-        return text
+        return _literal(text)
+    return [_literal(str(item)) for item in parsed] if several else parsed
 
 
 def _override(config: Any, model: type[Strict], key: str, text: str, folders: Sequence[Path]) -> None:
@@ -152,34 +167,54 @@ def load(model: type[Job], job: str, arguments: Sequence[str]) -> Job:
 
     Raises UsageError with one line per mistake, all of them at once.
     """
-    pairs = [_split(argument) for argument in arguments]
+    matches = {argument: OVERRIDE.match(argument) for argument in arguments}
+    mistakes = {argument: f"{argument!r}: expected key=value" for argument, match in matches.items() if match is None}
+    pairs = [(match["key"], match["value"]) for match in matches.values() if match is not None]
     folders = conf_folders(next((value for key, value in pairs if key == "conf"), None))
+    config = _defaults(job, folders)
+    for key, value in sorted((p for p in pairs if p[0] != "conf"), key=lambda pair: pair[0] not in GROUPS):
+        try:
+            _override(config, model, key, value, folders)
+        except UsageError as error:
+            mistakes[key] = str(error)
+    return _validate(model, config, mistakes)
+
+
+def _defaults(job: str, folders: Sequence[Path]) -> DictConfig:
+    """conf/<job>.yaml on top of the groups that its defaults list names."""
     path = _find(folders, job)
     base = _load(path) if path else {}
     config = OmegaConf.create({})
     for entry in base.pop("defaults", []):
+        if entry == "_self_":
+            continue
+        if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
+            raise UsageError(f"{path}: defaults: expected `group: name`, found {entry!r}")
         for group, value in entry.items():
             OmegaConf.update(config, group, _group(group, value, folders), merge=False)
-    config = cast("DictConfig", OmegaConf.merge(config, base))
-    for key, value in sorted((p for p in pairs if p[0] != "conf"), key=lambda pair: pair[0] not in GROUPS):
-        _override(config, model, key, value, folders)
-    return _validate(model, config)
+    return cast("DictConfig", OmegaConf.merge(config, base))
 
 
-def _split(argument: str) -> tuple[str, str]:
-    match = OVERRIDE.match(argument)
-    if match is None:
-        raise UsageError(f"{argument!r}: expected key=value")
-    return match["key"], match["value"]
-
-
-def _validate(model: type[Job], config: Any) -> Job:
+def _validate(model: type[Job], config: DictConfig, mistakes: dict[str, str]) -> Job:
+    """The model, or one UsageError with `mistakes` (line by key) and those that validation finds in other keys."""
+    found: list[str] = []
     try:
-        return model.model_validate(OmegaConf.to_container(config, resolve=True))
+        job = model.model_validate(_named(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))))
+        if not mistakes:
+            return job
     except OmegaConfBaseException as error:
-        raise UsageError(" ".join(str(error).split())) from error
+        found = [" ".join(str(error).split())]
     except ValidationError as error:
-        raise UsageError("\n".join(_mistake(model, item) for item in error.errors())) from error
+        found = [_mistake(model, item) for item in error.errors() if item["loc"][0] not in mistakes]
+    raise UsageError("\n".join([*mistakes.values(), *found]))
+
+
+def _named(values: dict[str, Any]) -> dict[str, Any]:
+    """A source that says only where it is gets the name that its first URI as `source=` would give it."""
+    source = values.get("source")
+    if isinstance(source, dict) and isinstance(source.get("uri"), list) and source["uri"]:
+        source.setdefault("name", storage.absolute(str(source["uri"][0])))
+    return values
 
 
 def _mistake(model: type[BaseModel], item: Any) -> str:

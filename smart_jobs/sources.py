@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, cast
 
+import pyarrow as pa
 import pyarrow.dataset as pads
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
@@ -28,13 +29,16 @@ def media_of(uri: str) -> Media:
 def assets(source: Source) -> Iterator[Asset]:
     """Every asset of a source, URI by URI, sorted by path within each; the same asset named twice comes once.
 
-    Raises UsageError for a URI that does not exist or a table without the named columns, OSError if listing fails.
+    Raises UsageError for a URI that does not exist, a table without the named columns or with two rows of one id, and
+    OSError if listing fails.
     """
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for uri in source.uri:
         for asset in _of_uri(source, storage.absolute(uri)):
+            if asset.media == "row" and seen.get(asset.uri, asset.stamp) != asset.stamp:
+                raise UsageError(f"source {uri}: two rows that differ are both {asset.uri}; columns.id must be unique")
             if asset.uri not in seen:
-                seen.add(asset.uri)
+                seen[asset.uri] = asset.stamp
                 yield asset
 
 
@@ -58,10 +62,12 @@ def _guess(uri: str) -> str:
 
 
 def _matches(uri: str) -> list[tuple[str, pafs.FileInfo]]:
-    """The files that a path, folder or glob names."""
-    if any(mark in uri for mark in "*?["):
-        root = uri[: min(uri.find(mark) for mark in "*?[" if mark in uri)].rpartition("/")[0]
-        found = [(path, info) for path, info in storage.list_files(root) if _glob(path, uri)]
+    """The files that a path, folder or glob names; what is there under the name itself is no glob."""
+    if any(mark in uri for mark in "*?[") and not storage.exists(uri):
+        root = uri[: min(uri.find(mark) for mark in "*?[" if mark in uri)].rpartition("/")[0] or "/"
+        wanted = uri.removeprefix(root).lstrip("/").split("/")
+        files = storage.list_files(root, recursive=len(wanted) > 1)
+        found = [item for item in files if _glob(item[0].removeprefix(root).lstrip("/").split("/"), wanted)]
     elif storage.is_folder(uri):
         found = [item for item in storage.list_files(uri) if not _hidden(item[0].removeprefix(uri))]
     else:
@@ -72,11 +78,15 @@ def _matches(uri: str) -> list[tuple[str, pafs.FileInfo]]:
     return found
 
 
-def _glob(path: str, pattern: str) -> bool:
-    """Shell matching where `*` stays within a folder and `**` crosses them."""
-    if "**" in pattern:
-        return fnmatch.fnmatchcase(path, pattern.replace("**/", "*"))
-    return path.count("/") == pattern.count("/") and fnmatch.fnmatchcase(path, pattern)
+def _glob(names: list[str], pattern: list[str]) -> bool:
+    """Shell matching, name by name: `**` stands for any folders, and a leading dot must be named."""
+    if not pattern or not names:
+        return names == pattern or pattern == ["**"]
+    shown = not names[0].startswith(".")
+    if pattern[0] == "**":
+        return _glob(names, pattern[1:]) or (shown and _glob(names[1:], pattern))
+    named = shown or pattern[0].startswith(".")
+    return named and fnmatch.fnmatchcase(names[0], pattern[0]) and _glob(names[1:], pattern[1:])
 
 
 def _hidden(path: str) -> bool:
@@ -99,7 +109,8 @@ def _rows(source: str, uri: str, kind: str, columns: Columns) -> Iterator[Asset]
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    """A value as text; half a surrogate pair, which JSON can escape and Arrow cannot hold, becomes `?`."""
+    return "" if value is None else str(value).encode("utf-8", "replace").decode()
 
 
 def _read(uri: str, kind: str, columns: Columns) -> Iterator[dict[str, Any]]:
@@ -122,14 +133,15 @@ def _check_columns(uri: str, columns: Columns, found: list[str]) -> None:
 
 
 def _dataset(uri: str, kind: str) -> pads.Dataset:
-    if kind == "parquet":
-        paths = [path for path, _ in _matches(uri)]
+    try:
+        if kind == "delta":
+            return DeltaTable(uri).to_pyarrow_dataset()
+        paths = [path for path, _ in _matches(uri) if not path.rpartition("/")[2].startswith("_")]  # Spark's _SUCCESS
         fs = storage.filesystem(uri)[0]
         return pads.dataset([storage.filesystem(path)[1] for path in paths], filesystem=fs, format="parquet")
-    try:
-        return DeltaTable(uri).to_pyarrow_dataset()
-    except DeltaError as error:
-        raise UsageError(f"source {uri}: not a readable Delta table: {' '.join(str(error).split())}") from error
+    except (DeltaError, pa.ArrowInvalid) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"source {uri}: not a readable {kind.capitalize()} table: {reason}") from error
 
 
 def _lines(path: str, columns: Columns) -> Iterator[dict[str, Any]]:

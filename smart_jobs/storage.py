@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import fsspec
 from pyarrow import fs as pafs
 
+from smart_jobs.records import UsageError
+
 NATIVE = frozenset({"s3", "gs", "gcs", "hdfs", "abfs", "abfss"})
 
 
@@ -20,10 +22,10 @@ def has_scheme(uri: str) -> bool:
 
 
 def absolute(uri: str) -> str:
-    """The one spelling of a location: local paths made absolute, trailing slashes dropped."""
+    """The one spelling of a location: local paths absolute and without `.` and `..`, trailing slashes dropped."""
     if uri.startswith("file://"):
         uri = urlsplit(uri).path
-    return uri.rstrip("/") if has_scheme(uri) else str(Path(uri).expanduser().absolute())
+    return uri.rstrip("/") if has_scheme(uri) else os.path.abspath(Path(uri).expanduser())
 
 
 def join(uri: str, *parts: str) -> str:
@@ -32,12 +34,18 @@ def join(uri: str, *parts: str) -> str:
 
 
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The filesystem that serves `uri`, and the path on it. Credentials come from the cloud's own chain."""
+    """The filesystem that serves `uri`, and the path on it. Credentials come from the cloud's own chain.
+
+    Raises UsageError for a scheme that nothing installed serves.
+    """
     if not has_scheme(uri):
         return pafs.LocalFileSystem(), absolute(uri)
     if urlsplit(uri).scheme in NATIVE:
         return cast("tuple[pafs.FileSystem, str]", pafs.FileSystem.from_uri(uri))
-    handler, path = fsspec.core.url_to_fs(uri)
+    try:
+        handler, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise UsageError(f"{uri}: {' '.join(str(error).split())}") from error
     return pafs.PyFileSystem(pafs.FSSpecHandler(handler)), path
 
 

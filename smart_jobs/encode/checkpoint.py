@@ -29,7 +29,8 @@ def locate(config: Encoder) -> Path:
     """
     folder = _in_package(config) or _as_folder(config) or _from_hub(config)
     if config.revision and config.revision.startswith("sha256:"):
-        found = "sha256:" + _sha256([folder / "model.safetensors"])
+        weights = folder / "model.safetensors"
+        found = f"sha256:{_sha256([weights])}" if weights.is_file() else "no model.safetensors"
         if found != config.revision:
             raise JobError(f"encoder {config.name}: expected weights {config.revision}, found {found} in {folder}")
     return folder
@@ -45,6 +46,8 @@ def _in_package(config: Encoder) -> Path | None:
 
 def _as_folder(config: Encoder) -> Path | None:
     folder = Path(config.model).expanduser()
+    if folder.is_absolute() and not (folder / "config.json").is_file():
+        raise JobError(f"encoder {config.name}: {folder} is no checkpoint: it has no config.json")
     return folder if (folder / "config.json").is_file() else None
 
 
@@ -80,7 +83,7 @@ def resolve(config: Encoder, text: Text) -> tuple[EncoderSpec, Path]:
         pooling=config.pooling or _pooling(config, folder),
         normalize="Normalize" in _modules(config, folder),
         mask="non_special",
-        max_length=config.max_length or _max_length(folder, model, settings),
+        max_length=_max_length(config, folder, model, settings),
         dtype=config.dtype,
         prompts=_prompts(folder),
         text_long=text.long,
@@ -102,11 +105,11 @@ def _sha256(paths: list[Path]) -> str:
 
 
 def _revision(config: Encoder, folder: Path) -> str:
-    """The pinned revision; else the commit that a hub snapshot is named after; else a digest of the folder's files."""
+    """Pinned weights; else the commit of a hub snapshot (a tag can move); else the config's; else the files' digest."""
+    if folder.parent.name == "snapshots" and not (config.revision or "").startswith("sha256:"):
+        return folder.name
     if config.revision:
         return config.revision
-    if folder.parent.name == "snapshots":
-        return folder.name
     weights = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not weights:
         raise UsageError(f"encoder {config.name}: no model*.safetensors or pytorch_model*.bin in {folder}")
@@ -134,9 +137,11 @@ def _modules(config: Encoder, folder: Path) -> set[str]:
 
 def _pooling(config: Encoder, folder: Path) -> Pooling:
     modes = _json(folder / "1_Pooling" / "config.json")
+    if modes.get("include_prompt") is False:
+        raise UsageError(f"encoder {config.name}: the checkpoint pools without its prompt, which is not supported")
     if "pooling_mode" in modes:
         by_name: dict[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
-        found = [by_name[modes["pooling_mode"]]] if modes["pooling_mode"] in by_name else []
+        found = [by_name[modes["pooling_mode"]]] if str(modes["pooling_mode"]) in by_name else []
     else:
         found = [name for mode, name in POOLING_MODES.items() if modes.get(mode)]
     if len(found) != 1:
@@ -145,11 +150,18 @@ def _pooling(config: Encoder, folder: Path) -> Pooling:
     return found[0]
 
 
-def _max_length(folder: Path, model: dict[str, Any], settings: dict[str, Any]) -> int:
-    """Tokens that the checkpoint was made for; RoBERTa's positions begin behind the padding id."""
+def _max_length(config: Encoder, folder: Path, model: dict[str, Any], settings: dict[str, Any]) -> int:
+    """The config's length, else the one that the checkpoint was made for; RoBERTa's positions begin behind padding's.
+
+    Raises UsageError where the config asks for more tokens than the model has positions.
+    """
     positions = int(model.get("max_position_embeddings") or 512)
     if model.get("model_type") in {"roberta", "xlm-roberta", "camembert"}:
         positions -= int(model.get("pad_token_id") or 0) + 1
+    if config.max_length is not None:
+        if model.get("max_position_embeddings") and config.max_length > positions:
+            raise UsageError(f"encoder.max_length={config.max_length}: {config.name} has {positions} positions")
+        return config.max_length
     tokenizer = _json(folder / "tokenizer_config.json").get("model_max_length") or positions
     return int(min(settings.get("max_seq_length") or tokenizer, positions))
 

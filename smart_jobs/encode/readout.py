@@ -13,8 +13,8 @@ def pool(hidden: torch.Tensor, attended: torch.Tensor, how: str) -> torch.Tensor
     token; `last`: the last attended token.
     """
     if how == "mean":
-        weights = attended.to(hidden.dtype).unsqueeze(-1)
-        return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+        counted = attended.unsqueeze(-1)
+        return hidden.masked_fill(~counted, 0).sum(1) / counted.sum(1).clamp(min=1)
     positions = torch.arange(attended.shape[1], device=attended.device).expand_as(attended)
     last = torch.where(attended, positions, -1).amax(1)
     first = torch.where(attended, positions, attended.shape[1]).amin(1)

@@ -52,10 +52,18 @@ class Tokenizer:
             want = -(-left // -(-left // window))
             end = self._word_boundary(text, offsets, start, min(start + want, len(ids)), window)
             first = offsets[start][0] if passages else 0
-            last = offsets[end][0] if end < len(ids) else len(text)
-            passages.append(text[first:last].strip())
+            passage = self._passage(text, offsets, first, end)
+            while end > start + 1 and len(self._content(passage)[0]) > window:  # a cut can change the tokens beside it
+                end = self._word_boundary(text, offsets, start, end - 1, end - 1 - start)
+                passage = self._passage(text, offsets, first, end)
+            passages.append(passage)
             start = end
         return [passage for passage in passages if passage] or [text]
+
+    @staticmethod
+    def _passage(text: str, offsets: list[tuple[int, int]], first: int, end: int) -> str:
+        """From the character `first` to where the token `end` begins, or to the end of `text`."""
+        return text[first : offsets[end][0] if end < len(offsets) else len(text)].strip()
 
     def _content(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         encoding = self._tokens.encode(text, add_special_tokens=False)
@@ -69,7 +77,7 @@ class Tokenizer:
 
         def begins_word(token: int) -> bool:
             at = offsets[token][0]
-            return at == 0 or text[at - 1].isspace()
+            return at == 0 or text[at - 1].isspace() or text[at : at + 1].isspace()  # some count the space in
 
         later = range(end, min(start + window, len(offsets) - 1) + 1)
         earlier = range(end - 1, start, -1)

@@ -199,10 +199,10 @@ def _train(index: faiss.IndexIVF, sample: np.ndarray) -> None:
         index.pq.cp.min_points_per_centroid = 1
     if isinstance(index, faiss.IndexIVFPQ):
         index.do_polysemous_training = False
-    lists = faiss.Clustering(index.d, index.nlist, index.cp)
-    lists.train(sample, faiss.IndexFlatIP(index.d))
+    centroids = faiss.IndexFlatIP(index.d)  # filled by train; Clustering.centroids is out of reach beside pymupdf
+    faiss.Clustering(index.d, index.nlist, index.cp).train(sample, centroids)
     with _one_thread(), _blas_distances():
-        index.quantizer.add(faiss.vector_to_array(lists.centroids).reshape(index.nlist, index.d))
+        index.quantizer.add(centroids.reconstruct_n(0, index.nlist))
         index.train(sample)
 
 

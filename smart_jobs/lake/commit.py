@@ -11,26 +11,30 @@ from smart_jobs import schema, storage
 from smart_jobs.lake import pending as log
 from smart_jobs.lake import table
 from smart_jobs.lake.known import Known
-from smart_jobs.lake.lease import Lease
+from smart_jobs.lake.lease import DeposedError, Lease
 from smart_jobs.lake.pending import Pending
 from smart_jobs.lake.table import EncoderTables, File
 from smart_jobs.records import JobError
 
 
 def roll_forward(tables: EncoderTables, lease: Lease) -> pa.Table:
-    """Finish every commit that a killed run left pending, then fence that run out.
+    """Fence out whoever held the lease before, then finish every commit that a killed run left pending.
 
-    Returns the pooled rows that the last of them still holds back, since their assets are not all there yet.
+    Returns the pooled rows that the last of them still holds back, since their assets are not all there yet. They pass
+    on to an empty pending commit of this run: what an earlier one writes from now on is below it and never finished.
     """
+    log.fence(tables, lease)
     left = log.listed(tables)
+    if left and left[-1].epoch > lease.epoch:
+        raise DeposedError(f"{tables.uri}: run {lease.run_id} was deposed by run {left[-1].run_id}")
     for item in left:
-        log.apply(tables, item)
-    log.fence(tables, lease.version(0), lease.run_id)
-    for item in left[:-1]:
+        if item.epoch == left[-1].epoch:
+            log.apply(tables, item, lease)
+    waiting = left[-1].waiting if left else None
+    log.write(tables, Pending(lease.version(0), lease.run_id, {}, (), waiting))
+    for item in left:
         log.remove(tables, item)
-    if left and left[-1].waiting is None:
-        log.remove(tables, left[-1])
-    return _read_waiting(tables, left[-1].waiting if left else None)
+    return _read_waiting(tables, waiting)
 
 
 def _waiting_uri(tables: EncoderTables, name: str) -> str:
@@ -71,11 +75,11 @@ class Committer:
         self.taken = 0
         self._tables, self._lease, self._known = tables, lease, known
         self._n = 0
+        self._units: set[str] = set()
         self._seen: dict[int, tuple[str, int]] = {}
         self._states: list[File] = []
         self._pooled: list[pa.Table] = []
         self._waiting = waiting
-        self._held = waiting.num_rows > 0
         self._failures: list[pa.Table] = []
         self._assets: list[pa.Table] = []
         self._failed: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -84,9 +88,14 @@ class Committer:
     def add(self, receipt: pa.Table) -> None:
         """Take the receipt of one unit; `taken` counts the segments accepted so far.
 
-        A segment id is accepted once a run: Ray may deliver a unit again after a worker died. Raises JobError where two
-        segments share an id, or a states file is not where its receipt says (a worker that writes to its own disk).
+        A unit and a segment id are accepted once a run: Ray may deliver a unit again after a worker died. Raises
+        JobError where two segments share an id, or a states file is not where its receipt says (a worker that writes to
+        its own disk).
         """
+        unit = receipt["unit"][0].as_py()
+        if unit in self._units:
+            return
+        self._units.add(unit)
         rows = _rows(receipt, "pooled", schema.POOLED.columns)
         fresh = self._accept(rows)
         self._failures.append(_rows(receipt, "failures", schema.FAILURES.columns))
@@ -194,14 +203,12 @@ class Committer:
         return name
 
     def _forget(self, group: Pending) -> None:
-        """The last pending file stays while it names rows that wait; applied again, it does nothing."""
-        if self._last is not None:
-            log.remove(self._tables, self._last)
-            if self._last.waiting is not None:
-                storage.delete(_waiting_uri(self._tables, self._last.waiting))
-        self._last = group if group.waiting else None
-        if self._last is None:
-            log.remove(self._tables, group)
+        """The newest pending file stays: it names the rows that wait. Applied again, it does nothing."""
+        last, self._last = self._last, group
+        if last is not None:
+            log.remove(self._tables, last)
+            if last.waiting is not None:
+                storage.delete(_waiting_uri(self._tables, last.waiting))
 
     def _count(self, encoded: int, adds: dict[str, list[File]]) -> None:
         self.counts.encoded += encoded

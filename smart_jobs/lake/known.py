@@ -1,7 +1,7 @@
 """What a lake already has of each asset, and so what is left to do: the anti-join of every run."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -38,7 +38,7 @@ def load(tables: EncoderTables, waiting: pa.Table) -> Known:
     with_ordinal = settled.filter(pc.is_valid(settled["ordinal"])).select(ORDINALS)
     whole = settled.filter(pc.is_null(settled["ordinal"]))
     done = pa.concat_tables([part.cast(pooled.schema) for part in (pooled, with_ordinal, waiting.select(ORDINALS))])
-    complete, partial = _complete(done)
+    complete, partial = _complete(done, _versions(waiting))
     for asset, version in zip(whole["asset_id"].to_pylist(), whole["version"].to_pylist(), strict=True):
         complete[asset].add(version)
     return Known(
@@ -75,10 +75,18 @@ def _settled(key: tuple[str, str, str], attempts: dict[tuple[str, str], int]) ->
     return reason not in RETRIED or attempts[asset, version] >= MAX_ATTEMPTS
 
 
-def _complete(done: pa.Table) -> tuple[dict[str, set[str]], dict[str, dict[str, frozenset[int]]]]:
-    """Versions with all `of` ordinals accounted for, and the ordinals of the others."""
+def _complete(
+    done: pa.Table, waiting: Mapping[str, frozenset[str]]
+) -> tuple[dict[str, set[str]], dict[str, dict[str, frozenset[int]]]]:
+    """Versions with all `of` ordinals accounted for, and the ordinals of the others.
+
+    One that waits is never whole, so that its asset is planned and its rows are swapped in: the failure that was still
+    missing may have been recorded by a run of another encoder.
+    """
     groups = done.group_by(["asset_id", "version"]).aggregate([("ordinal", "count_distinct"), ("of", "max")])
-    is_whole = pc.equal(groups["ordinal_count_distinct"], groups["of_max"].cast(pa.int64()))
+    keys = zip(groups["asset_id"].to_pylist(), groups["version"].to_pylist(), strict=True)
+    settled = pa.array([version not in waiting.get(asset, ()) for asset, version in keys], pa.bool_())
+    is_whole = pc.and_(settled, pc.equal(groups["ordinal_count_distinct"], groups["of_max"].cast(pa.int64())))
     complete: dict[str, set[str]] = defaultdict(set)
     whole = groups.filter(is_whole)
     for asset, version in zip(whole["asset_id"].to_pylist(), whole["version"].to_pylist(), strict=True):

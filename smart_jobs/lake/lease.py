@@ -90,7 +90,8 @@ def _heartbeat(tables: EncoderTables) -> str:
 def _beat(uri: str, run_id: str, stop: threading.Event) -> None:
     count = 0
     while True:
-        storage.write_bytes(uri, json.dumps({"run_id": run_id, "beat": count}).encode())
+        with contextlib.suppress(OSError):  # a passing fault may cost a beat, not all that follow
+            storage.write_bytes(uri, json.dumps({"run_id": run_id, "beat": count}).encode())
         count += 1
         if stop.wait(HEARTBEAT_SECONDS):
             return
@@ -113,7 +114,7 @@ def _claim(tables: EncoderTables, job: str, deadline: float) -> Lease:
         lease = Lease(run_id, (runs.transaction_version(app) or 0) + 1)
         with contextlib.suppress(CommitFailedError):
             file = _file(tables, _row(tables, lease, job, "start"))
-            table.commit(runs, Change([file], [], app, lease.epoch, {}))
+            table.commit(runs, Change([file], [], {app: lease.epoch}, {}))
             return lease
 
 
@@ -175,4 +176,4 @@ def _file(tables: EncoderTables, row: Mapping[str, Any]) -> table.File:
 
 def _append(tables: EncoderTables, row: Mapping[str, Any], app: str, version: int) -> None:
     runs = table.open_table(tables.table_uri(schema.RUNS))
-    table.commit(runs, Change([_file(tables, row)], [], app, version, {}))
+    table.commit(runs, Change([_file(tables, row)], [], {app: version}, {}))

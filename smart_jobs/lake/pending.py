@@ -2,7 +2,10 @@
 
 `_pending/<version>.json` names data files that are all written. Applying it commits hidden_states, failures, pooled and
 assets in that order, each with `Transaction(spec digest, version)`: a table that has it already is passed over, so a
-pending file may be applied any number of times, by anyone, after a crash at any point.
+pending file may be applied any number of times, by whoever holds the lease, after a crash at any point.
+
+Each such commit carries `Transaction("fence/<spec digest>", epoch)` too. A new run raises the fence of every table
+before it looks at the pending files: one that it does not find is of a deposed run, whose every commit fails from then on.
 """
 
 import json
@@ -13,7 +16,7 @@ from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema, storage
 from smart_jobs.lake import table
-from smart_jobs.lake.lease import DeposedError
+from smart_jobs.lake.lease import DeposedError, Lease
 from smart_jobs.lake.table import Change, EncoderTables, File
 
 ATTEMPTS = 10
@@ -28,6 +31,11 @@ class Pending:
     adds: Mapping[str, Sequence[File]]
     removes: Sequence[str] = ()
     waiting: str | None = None
+
+    @property
+    def epoch(self) -> int:
+        """That of the lease under which it was written."""
+        return self.version >> 32
 
     def to_bytes(self) -> bytes:
         """As JSON."""
@@ -63,44 +71,50 @@ def remove(tables: EncoderTables, pending: Pending) -> None:
     storage.delete(storage.join(_folder(tables), f"{pending.version:020d}.json"))
 
 
-def apply(tables: EncoderTables, pending: Pending, epoch: int | None = None) -> dict[str, int]:
+def apply(tables: EncoderTables, pending: Pending, lease: Lease) -> dict[str, int]:
     """Commit what is not committed yet; the resulting version of each table that it touches.
 
-    With `epoch`, the caller is a running writer of that epoch: raises DeposedError if a later one has taken over.
+    Raises DeposedError where a later lease has raised the fence; a table that was committed until then stays so.
     """
     versions: dict[str, int] = {}
     for kind in schema.COMMIT_ORDER:
         files = pending.adds.get(kind.name, ())
         removes = pending.removes if kind is schema.POOLED else ()
         if files or removes:
-            versions[kind.name] = _once(tables, kind, pending, files, removes, epoch)
+            versions[kind.name] = _once(tables, kind, lease, _Part(tables.spec.digest, pending.version, files, removes))
     return versions
 
 
-def fence(tables: EncoderTables, version: int, run_id: str) -> None:
-    """An empty commit to each table with the new epoch: whoever still holds an older one fails at its next commit."""
+def fence(tables: EncoderTables, lease: Lease) -> None:
+    """An empty commit to each table with the new epoch: whoever still holds an older lease fails at its next commit."""
     for kind in schema.COMMIT_ORDER:
-        _once(tables, kind, Pending(version, run_id, {}), (), (), None)
+        _once(tables, kind, lease, _Part(_fence(tables), lease.epoch))
 
 
-def _once(
-    tables: EncoderTables,
-    kind: schema.Table,
-    pending: Pending,
-    files: Sequence[File],
-    removes: Sequence[str],
-    epoch: int | None,
-) -> int:
-    uri, app = tables.table_uri(kind), tables.spec.digest
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One table's share of a pending commit, or of a fence."""
+
+    app: str
+    version: int
+    files: Sequence[File] = ()
+    removes: Sequence[str] = ()
+
+
+def _fence(tables: EncoderTables) -> str:
+    return f"fence/{tables.spec.digest}"
+
+
+def _once(tables: EncoderTables, kind: schema.Table, lease: Lease, part: _Part) -> int:
+    uri, apps = tables.table_uri(kind), {part.app: part.version, _fence(tables): lease.epoch}
     for attempt in range(ATTEMPTS):
         handle = table.open_table(uri)
-        seen = handle.transaction_version(app) or 0
-        if epoch is not None and seen >> 32 > epoch:
-            raise DeposedError(f"{uri}: run {pending.run_id} was deposed by a later one; nothing more is committed")
-        if seen >= pending.version:
+        if (handle.transaction_version(_fence(tables)) or 0) > lease.epoch:
+            raise DeposedError(f"{uri}: run {lease.run_id} was deposed by a later one; nothing more is committed")
+        if (handle.transaction_version(part.app) or 0) >= part.version:
             break
         try:
-            table.commit(handle, Change(files, removes, app, pending.version, _metadata(tables, kind, pending)))
+            table.commit(handle, Change(part.files, part.removes, apps, _metadata(tables, kind, lease)))
             break
         except CommitFailedError:
             if attempt == ATTEMPTS - 1:
@@ -108,9 +122,9 @@ def _once(
     return int(handle.version())
 
 
-def _metadata(tables: EncoderTables, kind: schema.Table, pending: Pending) -> dict[str, str]:
+def _metadata(tables: EncoderTables, kind: schema.Table, lease: Lease) -> dict[str, str]:
     """Every commit to pooled names the hidden_states that go with it; readers open exactly that version."""
     if kind is not schema.POOLED:
-        return {"run_id": pending.run_id}
+        return {"run_id": lease.run_id}
     states = table.open_table(tables.table_uri(schema.HIDDEN_STATES))
-    return {"run_id": pending.run_id, "hidden_states_version": str(states.version())}
+    return {"run_id": lease.run_id, "hidden_states_version": str(states.version())}

@@ -85,9 +85,16 @@ def open_lake(uri: str) -> Lake:
 
 
 def create_encoder(lake: Lake, spec: EncoderSpec, codec: str | None, location: str) -> EncoderTables:
-    """The tables of `spec`, made where there are none. Raises JobError where they hold another codec than asked for."""
+    """The tables of `spec`, made where there are none.
+
+    Raises JobError where they hold another codec than asked for, or where an equal spec has tables under another name:
+    commits and claims go by the digest, so the two would take each other's for their own.
+    """
     marker = storage.join(lake.uri, "encoders", spec.full_name, "encoder.json")
     if not storage.exists(marker):
+        twins = [name for name in encoders(lake) if name.endswith(f"-{spec.digest}")]
+        if twins:
+            raise JobError(f"encoder {spec.name}: {lake.uri} has the same encoder as {twins[0]}; use that name")
         content = {"spec": spec.model_dump(mode="json"), "codec": codec or "int8", "location": location}
         storage.write_bytes(marker, json.dumps(content, indent=2).encode())
     tables = open_encoder(lake, spec.full_name)
@@ -170,20 +177,19 @@ def stats(rows: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One commit to one table: files that come, paths that go, and whose commit it is."""
+    """One commit to one table: files that come, paths that go, and {application: its transaction version}."""
 
     adds: Sequence[File]
     removes: Sequence[str]
-    app: str
-    version: int
+    apps: Mapping[str, int]
     metadata: Mapping[str, str]
 
 
 def commit(table: DeltaTable, change: Change) -> None:
     """Commit `change` from the snapshot that `table` holds, and move `table` on to the result.
 
-    Raises CommitFailedError where someone has committed for the same `app` since that snapshot. All of the change
-    becomes visible, or nothing.
+    Raises CommitFailedError where someone has committed for one of the same `apps` since that snapshot. All of the
+    change becomes visible, or nothing.
     """
     now = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [
@@ -195,7 +201,8 @@ def commit(table: DeltaTable, change: Change) -> None:
         mode="append",
         schema=table.schema(),
         commit_properties=CommitProperties(
-            custom_metadata=dict(change.metadata), app_transactions=[Transaction(change.app, change.version)]
+            custom_metadata=dict(change.metadata),
+            app_transactions=[Transaction(app, version) for app, version in change.apps.items()],
         ),
     )
     table.update_incremental()
@@ -206,7 +213,7 @@ def append(lake: Lake, table: schema.Table, rows: Sequence[Mapping[str, Any]], a
     uri = lake.table_uri(table)
     handle = open_table(uri)
     file = write_file(uri, table, pa.Table.from_pylist(list(rows), schema=table.columns))
-    commit(handle, Change([file], [], app, (handle.transaction_version(app) or 0) + 1, {}))
+    commit(handle, Change([file], [], {app: (handle.transaction_version(app) or 0) + 1}, {}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ def receipt(
     bad = [
         (segment, result) for segment, result in zip(segments, results, strict=True) if isinstance(result, AssetError)
     ]
+    _check_shapes(good, tables.spec.dim)
     row = {
         "unit": unit["unit"][0].as_py(),
         "states": [_write_states(tables, good)] if good else [],
@@ -51,6 +52,14 @@ def receipt(
     )
     merged = table.set_column(3, "failures", _one_list(failures, schema.RECEIPT.field("failures").type))
     return merged.set_column(4, "assets", unit["assets"]).cast(schema.RECEIPT)
+
+
+def _check_shapes(good: Sequence[tuple[Segment, Embedding]], dim: int) -> None:
+    for segment, embedding in good:
+        pooled, states = embedding.pooled.shape, embedding.states.shape
+        if pooled != (dim,) or states != (len(embedding.states), dim) or not states[0]:
+            raise ValueError(f"segment {segment.segment_id}: expected pooled ({dim},) and states (n, {dim}), "
+                             f"found {pooled} and {states}")  # fmt: skip
 
 
 def _one_list(values: pa.Array, kind: pa.DataType) -> pa.Array:
