@@ -66,7 +66,7 @@ def _matches(uri: str) -> list[tuple[str, pafs.FileInfo]]:
     if any(mark in uri for mark in "*?[") and not storage.exists(uri):
         root = uri[: min(uri.find(mark) for mark in "*?[" if mark in uri)].rpartition("/")[0] or "/"
         wanted = uri.removeprefix(root).lstrip("/").split("/")
-        files = storage.list_files(root, recursive=len(wanted) > 1)
+        files = storage.list_files(root, recursive=wanted == ["**"] or len(wanted) > 1)
         found = [item for item in files if _glob(item[0].removeprefix(root).lstrip("/").split("/"), wanted)]
     elif storage.is_folder(uri):
         found = [item for item in storage.list_files(uri) if not _hidden(item[0].removeprefix(uri))]

@@ -103,9 +103,13 @@ def write_bytes(uri: str, data: bytes) -> None:
             handle.write(data)
         return
     aside = f"{path}.{uuid.uuid4().hex}.tmp"
-    with fs.open_output_stream(aside) as handle:
-        handle.write(data)
-    os.replace(aside, path)
+    try:
+        with fs.open_output_stream(aside) as handle:
+            handle.write(data)
+        os.replace(aside, path)
+    except OSError:
+        Path(aside).unlink(missing_ok=True)
+        raise
 
 
 def delete(uri: str) -> None:

@@ -52,7 +52,9 @@ def write_corpus(folder: Path, files: int = 12, lines: int = 40) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     words = "lake river stone bridge forest cloud engine paper window garden music silver winter harbour".split()
     for i in range(files):
-        text = [" ".join(words[(i * 7 + j * 3 + k) % len(words)] for k in range(9)) + f" {i} {j}." for j in range(lines)]
+        text = [
+            " ".join(words[(i * 7 + j * 3 + k) % len(words)] for k in range(9)) + f" {i} {j}." for j in range(lines)
+        ]
         (folder / f"file{i:03d}.txt").write_text("\n".join(text))
     (folder / "nothing.txt").write_text(" \n")
     return folder

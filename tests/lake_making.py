@@ -57,7 +57,9 @@ class Doc:
 def make_segment(uri: str, version: str, ordinal: int, of: int, text: str = "g") -> Segment:
     key = segment_id(uri, version, ordinal)
     asset = Asset(uri, "made", "", "text", 1).id
-    return Segment(key, asset, uri, "made", version, "text", ordinal, of, None, "", text, "document", "", {"tenant": "x"})
+    return Segment(
+        key, asset, uri, "made", version, "text", ordinal, of, None, "", text, "document", "", {"tenant": "x"}
+    )
 
 
 def embed(segment: Segment, dim: int = DIM) -> Embedding:

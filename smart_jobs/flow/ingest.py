@@ -85,14 +85,15 @@ def bring_in(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, o
         summary.seconds["plan"] = round(time.monotonic() - start, 3)
         if plan:
             committer = Committer(tables, held, have, waiting)
-            _stream(plan, committer, _settings(held, tables, encoder, options), options, summary)
+            _stream(plan, committer, run_settings(held, tables, encoder, options), options, summary)
             _sum_up(committer, summary)
             _check_whole([item.asset for item in plan], tables)
         held.summary = json.dumps(asdict(summary))
         return summary
 
 
-def _settings(held: Lease, tables: EncoderTables, encoder: Encoder, options: Options) -> dict[str, Any]:
+def run_settings(held: Lease, tables: EncoderTables, encoder: Encoder, options: Options) -> dict[str, Any]:
+    """What `receipts` hands to every actor of the run that holds this lease."""
     return {
         "run_id": held.run_id,
         "lake_uri": tables.lake.uri,

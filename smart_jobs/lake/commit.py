@@ -158,7 +158,7 @@ class Committer:
         version = self._lease.version(self._n)
         group = Pending(version, self._lease.run_id, adds, removes, self._save_waiting(version))
         log.write(self._tables, group)
-        self.counts.versions |= log.apply(self._tables, group, self._lease.epoch)
+        self.counts.versions |= log.apply(self._tables, group, self._lease)
         self._forget(group)
         self._count(pooled.num_rows + ready.num_rows, adds)
         self._states, self._pooled, self._failures, self._assets = [], [], [], []

@@ -5,7 +5,7 @@ assets in that order, each with `Transaction(spec digest, version)`: a table tha
 pending file may be applied any number of times, by whoever holds the lease, after a crash at any point.
 
 Each such commit carries `Transaction("fence/<spec digest>", epoch)` too. A new run raises the fence of every table
-before it looks at the pending files: one that it does not find is of a deposed run, whose every commit fails from then on.
+before it looks at the pending files: one that it does not find is of a deposed run, and all of its commits fail.
 """
 
 import json

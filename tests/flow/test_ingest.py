@@ -12,6 +12,7 @@ from comparing import assert_same, rows, tables_of
 from fixtures import FIXTURES, needs_fixtures
 from hostile_pdfs import HOSTILE
 from jobs import run, write_corpus
+
 from smart_jobs import schema
 from smart_jobs.lake import table
 from smart_jobs.lake.states import StatesReader
@@ -167,14 +168,18 @@ def test_tables_of_any_kind_are_sources(tmp_path, tiny_encoder):
         lake = tmp_path / f"lake-{place}"
         summary = ingest(tmp_path / place, lake, tiny_encoder, *columns)
         [row] = rows(tables_of(lake), schema.POOLED)
-        assert (row["uri"], row["text"], dict(row["meta"])) == (f"{tmp_path / place}#a", "One first text", {"tenant": "x"})
+        assert (row["uri"], row["text"], dict(row["meta"])) == (
+            f"{tmp_path / place}#a",
+            "One first text",
+            {"tenant": "x"},
+        )
         assert summary["failed_by_reason"] == {"empty": 1}
 
 
 def test_another_codec_for_the_same_tables_is_refused(tmp_path, tiny_encoder):
     source, lake = write_corpus(tmp_path / "docs", files=1), tmp_path / "lake"
     ingest(source, lake, tiny_encoder, "codec=float32")
-    with pytest.raises(JobError, match="codec=int8.*stored as float32"):
+    with pytest.raises(JobError, match=r"codec=int8.*stored as float32"):
         ingest(source, lake, tiny_encoder, "codec=int8")
 
 
@@ -189,6 +194,6 @@ def test_mostly_failures_stop_the_run_and_keep_what_was_good(tmp_path, tiny_enco
     source, lake = write_corpus(tmp_path / "docs", files=3, lines=2), tmp_path / "lake"
     for i in range(120):
         (source / f"bad{i:03d}.pdf").write_bytes(b"")
-    with pytest.raises(JobError, match="120 of 1.. assets failed, more than max_failed=0.5"):
+    with pytest.raises(JobError, match=r"120 of 1\d\d assets failed, more than max_failed=0\.5"):
         ingest(source, lake, tiny_encoder)
     assert len({row["uri"] for row in rows(tables_of(lake), schema.POOLED)}) == 3

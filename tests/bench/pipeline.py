@@ -1,0 +1,106 @@
+"""How much of the bare model's speed is left when the whole pipeline runs around it.
+
+    python -m tests.bench.pipeline
+
+The same segments in the same packed batches, with the same CPU threads, in one process tree and in turn: A is the
+ingest flow after its actors are up (decode, encode, states written, receipts, commits), B the model called in a loop.
+Prints segments a second of both, their ratio, and where A's seconds went.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from pipelines import demo_corpus
+from smart_jobs import config, settings, sources
+from smart_jobs.decode import units
+from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.flow import actors, cluster, ingest
+from smart_jobs.lake import commit, known, lease, table
+from smart_jobs.lake.commit import Committer
+from smart_jobs.records import Planned
+
+WARM_UP = 2
+"""Receipts before the clock starts: the actors are up, and torch has run every shape once."""
+
+
+def main() -> None:
+    """Run A and B in turn and print medians."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the encoder, in both")
+    parser.add_argument("--documents", type=int, default=60)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        demo_corpus.build(Path(folder), options.documents)
+        words = [f"source={folder}/docs", f"lake={folder}/lake", f"cluster.encode_threads={options.threads}",
+                 "unit_tokens=8192"]  # fmt: skip
+        job = config.load(settings.Ingest, "ingest", words)
+        with cluster.connected(job.cluster):
+            pairs = [(flow(job, Path(folder) / f"lake{i}"), bare(job, options.threads)) for i in range(options.repeats)]
+    report(pairs, options.threads)
+
+
+def flow(job: settings.Ingest, lake: Path) -> dict[str, float]:
+    """One ingest of everything into a fresh lake; seconds from the end of the warm-up to the last commit."""
+    spec, folder = checkpoint.resolve(job.encoder, job.text)
+    plan = [Planned(asset) for asset in sources.assets(job.source)]
+    tables = table.create_encoder(table.create_lake(str(lake)), spec, None, str(folder))
+    with lease.hold(tables, "bench", 0) as held:
+        waiting = commit.roll_forward(tables, held)
+        committer = Committer(tables, held, known.load(tables, waiting), waiting)
+        options = ingest.Options.of(job)
+        settings_of_run = ingest.run_settings(held, tables, job.encoder, options)
+        seconds: dict[str, float] = {"encode": 0.0, "write": 0.0, "commit": 0.0}
+        start, before = 0.0, 0
+        for number, receipt in enumerate(ingest.receipts(plan, settings_of_run, options)):
+            committer.add(receipt)
+            if number < WARM_UP:
+                start, before = time.perf_counter(), committer.taken
+                continue
+            for step, spent in receipt["seconds"][0].as_py():
+                seconds[step] += spent
+        last = time.perf_counter()
+        committer.commit()
+    end = time.perf_counter()
+    seconds["commit"] = end - last
+    return {"segments": committer.taken - before, "seconds": end - start, **seconds}
+
+
+def bare(job: settings.Ingest, threads: int) -> dict[str, float]:
+    """The model alone over the same units, packed by the same code."""
+    spec, folder = checkpoint.resolve(job.encoder, job.text)
+    run = actors.Run("bench", "", "", spec, job.encoder, job.unit_tokens, job.batch_tokens, threads)
+    plan = [Planned(asset) for asset in sources.assets(job.source)]
+    cut = [unit for block in ingest.blocks(plan, job.unit_tokens)
+           for unit in units.units(map(actors.planned, block.to_pylist()), actors.policy(run))]  # fmt: skip
+    segments = [[actors.segment(row) for row in unit["segments"][0].as_py()] for unit in cut]
+    model = encoder.load(spec, folder, threads, job.batch_tokens)
+    for unit in segments[:WARM_UP]:
+        model.encode(unit)
+    start = time.perf_counter()
+    for unit in segments[WARM_UP:]:
+        model.encode(unit)
+    return {"segments": sum(map(len, segments[WARM_UP:])), "seconds": time.perf_counter() - start}
+
+
+def report(pairs: list[tuple[dict[str, float], dict[str, float]]], threads: int) -> None:
+    """Medians over the repeats, and the spread of the ratio."""
+    rates = [(a["segments"] / a["seconds"], b["segments"] / b["seconds"]) for a, b in pairs]
+    ratios = [a / b for a, b in rates]
+    print(f"{len(pairs)} pairs, {int(pairs[0][0]['segments'])} segments each, {threads} encoder thread(s)")
+    print(f"pipeline   {statistics.median(a for a, _ in rates):8.1f} segments/s")
+    print(f"bare model {statistics.median(b for _, b in rates):8.1f} segments/s  (this machine's limit for this model)")
+    print(f"ratio      {statistics.median(ratios):8.3f}  ({min(ratios):.3f} ... {max(ratios):.3f})")
+    total = statistics.median(a["seconds"] for a, _ in pairs)
+    for step in ("encode", "write", "commit"):
+        share = statistics.median(a[step] / a["seconds"] for a, _ in pairs)
+        print(f"  {step:<8} {100 * share:5.1f} % of the pipeline's {total:.1f} s")
+    idle = statistics.median(1 - (a["encode"] + a["write"] + a["commit"]) / a["seconds"] for a, _ in pairs)
+    print(f"  {'waiting':<8} {100 * idle:5.1f} %: the encoder between units, for decode or for Ray")
+
+
+if __name__ == "__main__":
+    main()

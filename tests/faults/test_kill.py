@@ -1,0 +1,96 @@
+"""Killed with SIGKILL at a random moment, run again: the tables equal those of an undisturbed run."""
+
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from comparing import assert_same, rows, tables_of
+from jobs import as_json, run, start, write_corpus
+
+from smart_jobs import schema
+
+SEED = int(os.environ.get("FAULT_SEED", "20261121"))
+KEYS = ("unit_tokens=200", "commit_seconds=0.2")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("source") / "docs", files=16)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory, source, tiny_encoder) -> tuple[Path, float]:
+    """An undisturbed lake, and the seconds that its run took from its first commit to its end."""
+    lake = tmp_path_factory.mktemp("clean") / "lake"
+    begin = time.monotonic()
+    code, _ = as_json("ingest", f"source={source}", f"lake={lake}", f"encoder={tiny_encoder}", *KEYS)
+    assert code == 3
+    return lake, time.monotonic() - begin
+
+
+@pytest.mark.parametrize("point", [*range(3), *(pytest.param(i, marks=pytest.mark.slow) for i in range(3, 20))])
+def test_driver_killed_at_a_random_moment(tmp_path, source, clean, tiny_encoder, point):
+    """Half of the moments lie anywhere in the run, half behind the first commit, where there is most to lose."""
+    reference, seconds = clean
+    chance = random.Random(SEED + point)
+    lake = tmp_path / "lake"
+    words = ("ingest", f"source={source}", f"lake={lake}", f"encoder={tiny_encoder}", *KEYS)
+    process = start(*words, start_new_session=True)
+    if point % 2:
+        delay = chance.uniform(0.2, 0.9) * seconds
+    else:
+        wait_for(lambda: list((lake / "encoders").glob("*/_pending/*.json")) or process.poll() is not None)
+        delay = chance.uniform(0, 2)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    print(f"seed {SEED}, point {point}: killed {delay:.2f} s in, exit {process.returncode}")
+    code, summary = as_json(*words)
+    assert code in (0, 3), summary
+    assert_same(lake, reference)
+
+
+def wait_for(condition, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened in time"
+        time.sleep(0.02)
+
+
+@pytest.mark.ray
+def test_encode_actor_killed_in_the_middle_of_a_unit(tmp_path, source, clean, tiny_encoder, cluster):
+    """Its unit is done again by a fresh actor: nothing lost, nothing doubled."""
+    lake = tmp_path / "lake"
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        wait_for(lambda: list(lake.glob("encoders/*/hidden_states/*.parquet")))
+        [pid, *_] = encode_actors()
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    words = (f"source={source}", f"lake={lake}", f"encoder={tiny_encoder}", "unit_tokens=60", "commit_seconds=0.5")
+    summary = run("ingest", *words)
+    killer.join()
+    assert killed
+    assert summary["encoded"] == len(rows(tables_of(clean[0]), schema.POOLED))
+    assert_same(lake, clean[0])
+
+
+def encode_actors() -> list[int]:
+    """Processes that Ray has named after the encode stage."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            name = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if name.startswith("ray::") and "EncodeActor" in name:
+            found.append(int(path.parent.name))
+    return found
