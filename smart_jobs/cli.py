@@ -5,6 +5,7 @@ else: while a job runs, file descriptor 1 points to stderr, whatever prints.
 """
 
 import contextlib
+import ctypes
 import importlib
 import importlib.metadata
 import json
@@ -120,5 +121,6 @@ def _stdout_to_stderr() -> Iterator[None]:
         yield
     finally:
         sys.stdout.flush()
+        ctypes.CDLL(None).fflush(None)  # what libraries in C have printed
         os.dup2(kept, 1)
         os.close(kept)

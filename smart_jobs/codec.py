@@ -12,6 +12,8 @@ import numpy as np
 Codec = Literal["float32", "int8"]
 CODECS: tuple[str, ...] = get_args(Codec)
 LEVELS = 127
+LARGEST = np.nextafter(np.finfo(np.float32).max / np.float32(LEVELS), np.float32(0))
+"""The largest scale whose 127-fold is still finite in float32."""
 
 
 def encode(states: np.ndarray, codec: Codec) -> bytes:
@@ -21,8 +23,9 @@ def encode(states: np.ndarray, codec: Codec) -> bytes:
     values = np.ascontiguousarray(states, dtype="<f4")
     if codec == "float32":
         return values.tobytes()
-    scales = np.abs(values).max(axis=1, initial=0.0) / LEVELS
-    codes = np.rint(values / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
+    scales = np.minimum(np.abs(values).max(axis=1, initial=0.0) / LEVELS, LARGEST)
+    steps = np.rint(values / np.where(scales > 0, scales, 1)[:, None])
+    codes = np.clip(steps, -LEVELS, LEVELS).astype(np.int8)  # the scale of a subnormal row is coarse itself
     data: bytes = scales.astype("<f4").tobytes() + codes.tobytes()
     return data
 

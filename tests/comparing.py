@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from smart_jobs import codec, schema
 from smart_jobs.lake import table
 from smart_jobs.lake.states import StatesReader

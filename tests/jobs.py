@@ -50,7 +50,22 @@ def as_json(*words: str, **options: Any) -> tuple[int, dict[str, Any]]:
 def write_corpus(folder: Path, files: int = 12, lines: int = 40) -> Path:
     """Text files of a few passages each, all different, one of them empty."""
     folder.mkdir(parents=True, exist_ok=True)
-    words = "lake river stone bridge forest cloud engine paper window garden music silver winter harbour".split()
+    words = [
+        "lake",
+        "river",
+        "stone",
+        "bridge",
+        "forest",
+        "cloud",
+        "engine",
+        "paper",
+        "window",
+        "garden",
+        "music",
+        "silver",
+        "winter",
+        "harbour",
+    ]
     for i in range(files):
         text = [
             " ".join(words[(i * 7 + j * 3 + k) % len(words)] for k in range(9)) + f" {i} {j}." for j in range(lines)

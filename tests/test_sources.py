@@ -122,7 +122,9 @@ def test_a_name_with_marks_that_is_there_is_no_glob(tmp_path):
 def test_the_same_asset_twice_comes_once(tmp_path, monkeypatch):
     tree(tmp_path, "a.txt", "b.txt")
     monkeypatch.chdir(tmp_path)
-    found = assets(tmp_path / "b.txt", tmp_path, "./a.txt", f"{tmp_path}/../{tmp_path.name}/*.txt", f"file://{tmp_path}/")
+    found = assets(
+        tmp_path / "b.txt", tmp_path, "./a.txt", f"{tmp_path}/../{tmp_path.name}/*.txt", f"file://{tmp_path}/"
+    )
     assert relative(found, tmp_path) == ["b.txt", "a.txt"]
 
 

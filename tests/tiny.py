@@ -54,7 +54,7 @@ def checkpoint(folder: Path, *, pooling: str = "mean", dim: int = 32, max_length
         "sentence_bert_config.json": {"max_seq_length": max_length, "do_lower_case": False},
         "tokenizer_config.json": {"tokenizer_class": "BertTokenizer", "model_max_length": 128},
         "special_tokens_map.json": {
-            "cls_token": "[CLS]", "mask_token": "[MASK]", "pad_token": "[PAD]", "sep_token": "[SEP]", "unk_token": "[UNK]"
+            f"{name}_token": f"[{name.upper()}]" for name in ("cls", "mask", "pad", "sep", "unk")
         },
     }  # fmt: skip
     for name, content in files.items():

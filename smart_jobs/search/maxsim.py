@@ -3,6 +3,8 @@
 Ragged means that nothing is padded: a padded 0 would beat every negative similarity.
 """
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -41,7 +43,7 @@ def _best(similarities: torch.Tensor, offsets: np.ndarray) -> np.ndarray:
     """
     best = torch.empty((len(offsets) - 1, similarities.shape[1]))
     bounds = offsets.tolist()
-    for i, (begin, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for i, (begin, end) in enumerate(itertools.pairwise(bounds)):
         torch.amax(similarities[begin:end], dim=0, out=best[i])
     return best.numpy()
 

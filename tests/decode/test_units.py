@@ -245,7 +245,9 @@ def test_passages_are_cut_for_the_side_and_instruction_of_their_asset():
     assert [(s["side"], s["instruction"]) for s in segments] == [("query", "find: ")]
 
 
-@pytest.mark.parametrize(("title", "text", "wanted"), [("a", "b", "a b"), ("a", "", "a"), ("", "b", "b"), ("", " b ", "b")])
+@pytest.mark.parametrize(
+    ("title", "text", "wanted"), [("a", "b", "a b"), ("a", "", "a"), ("", "b", "b"), ("", " b ", "b")]
+)
 def test_a_row_is_its_title_and_text(title, text, wanted):
     segments, failures, assets, _ = rows_of([Planned(row(text, title, meta={"k": "v"}))])
     assert [(s["text"], s["title"], s["page"], s["meta"]) for s in segments] == [(wanted, title, None, [("k", "v")])]

@@ -121,7 +121,7 @@ def test_maximum_length_is_read_and_never_beyond_the_positions(folder, settings,
 
 def test_a_maximum_length_beyond_the_positions_is_refused(folder):
     assert resolve(folder, max_length=128).max_length == 128
-    with pytest.raises(UsageError, match="encoder.max_length=129: mine has 128 positions"):
+    with pytest.raises(UsageError, match=r"encoder\.max_length=129: mine has 128 positions"):
         resolve(folder, max_length=129)
 
 
@@ -132,7 +132,10 @@ def test_a_maximum_length_beyond_the_positions_is_refused(folder):
         ({"prompts": {"query": "q: ", "document": "d: "}}, {"query": "q: ", "document": "d: "}),
         ({"prompts": {"query": "q: ", "passage": "p: "}}, {"query": "q: ", "document": "p: "}),
         ({"prompts": {"query": "", "document": ""}}, {}),
-        ({"prompts": {"query": "q: ", "x": "any: "}, "default_prompt_name": "x"}, {"query": "q: ", "document": "any: "}),
+        (
+            {"prompts": {"query": "q: ", "x": "any: "}, "default_prompt_name": "x"},
+            {"query": "q: ", "document": "any: "},
+        ),
         ({"prompts": {"x": "any: "}, "default_prompt_name": None}, {}),
     ],
 )
@@ -178,7 +181,7 @@ def test_other_weights_configuration_or_vocabulary_give_another_digest(folder):
 
 def test_the_commit_of_a_hub_snapshot_is_the_revision_even_where_a_tag_was_given(tmp_path, tiny_encoder, monkeypatch):
     folder = shutil.copytree(tiny_encoder, tmp_path / "snapshots" / "0123abcd")
-    monkeypatch.setattr(checkpoint, "_from_hub", lambda config: folder)
+    monkeypatch.setattr(checkpoint, "_from_hub", lambda _: folder)
     given = [Encoder(name="mine", model="org/mine", revision=revision) for revision in (None, "main")]
     assert {checkpoint.resolve(encoder, Text())[0].revision for encoder in given} == {"0123abcd"}
 

@@ -151,7 +151,9 @@ def test_a_word_longer_than_the_window_is_cut_and_no_other(tiny, size, before, a
 @given(
     st.lists(
         st.one_of(
-            st.sampled_from(["internationalization", "the", "retokenization,", "don't", "日本語", "naïve-ish", "🙂", "a.b.c"]),
+            st.sampled_from(
+                ["internationalization", "the", "retokenization,", "don't", "日本語", "naïve-ish", "🙂", "a.b.c"]
+            ),
             st.text(alphabet=string.ascii_lowercase, min_size=1, max_size=60),
         ),
         min_size=1,

@@ -1,18 +1,18 @@
-"""Exactly once, whatever is killed where: group commits, their roll-forward, swaps of changed assets, deposed writers."""
+"""Exactly once, whatever is killed where: group commits, roll-forward, swaps of changed assets, deposed writers."""
 
+import contextlib
+import itertools
 import threading
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lake_making import (
     Doc,
     Run,
-    asset_row,
     content,
     decode,
     embed,
@@ -27,7 +27,7 @@ from lake_making import (
 )
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import commit, known, pending, table
+from smart_jobs.lake import commit, pending, table
 from smart_jobs.lake.lease import DeposedError, Lease
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import JobError, Planned
@@ -44,24 +44,21 @@ class Killed(BaseException):
 
 
 class Edges:
-    """Calls `then` at the k-th thing that a run does to a lake, before it or after it; counts them all."""
+    """Kills a run at the k-th thing that it does to a lake, before it or after it; counts them all."""
 
-    def __init__(self, monkeypatch, at=None, *, after=False, then=None):
-        self.count, self.at, self.after, self.then = 0, at, after, then or self.kill
+    def __init__(self, monkeypatch, at=None, *, after=False):
+        self.count, self.at, self.after = 0, at, after
         for module, name in EDGES:
             monkeypatch.setattr(module, name, self.wrapped(getattr(module, name)))
-
-    def kill(self):
-        raise Killed
 
     def wrapped(self, function):
         def call(*args):
             hit, self.count = self.count == self.at, self.count + 1
             if hit and not self.after:
-                self.then()
+                raise Killed
             result = function(*args)
             if hit and self.after:
-                self.then()
+                raise Killed
             return result
 
         return call
@@ -76,10 +73,6 @@ def killed_at(edge, after, tables, docs, epoch, run):
         except Killed:
             return True
     return False
-
-
-def assert_like_clean(tables, clean):
-    assert content(tables) == content(clean)
 
 
 def assert_history_whole(tables):
@@ -143,7 +136,8 @@ def test_a_run_killed_at_any_edge_is_finished_by_the_next(tmp_path, clean, round
         assert killed_at(edge, edge % 2, tables, docs, len(rounds), run)
         run.ingest(tables, docs, len(rounds) + 1)
         assert content(tables) == clean[len(rounds) - 1], f"killed at edge {edge}"
-        assert_history_whole(tables)
+        if edge % 3 == 0:  # reading every version of every lake is most of the time
+            assert_history_whole(tables)
 
 
 @st.composite
@@ -156,7 +150,7 @@ def corpora(draw):
         fate = draw(st.sampled_from(["same", "touched", "changed"]))
         second.append(doc if fate == "same" else Doc(doc.uri, "v1", doc.pieces, "touched") if fate == "touched" else
                       Doc(doc.uri, "v2", draw(pieces)))  # fmt: skip
-    return first, second + [Doc("new", "v1", draw(pieces))]
+    return first, [*second, Doc("new", "v1", draw(pieces))]
 
 
 RUNS = st.builds(Run, unit=st.integers(1, 4), group=st.integers(1, 3))
@@ -176,8 +170,9 @@ def test_any_corpus_killed_again_and_again_ends_as_if_never(tmp_path_factory, co
         epoch += 1
         run.ingest(tables, docs, epoch)
         Run(unit=100).ingest(undisturbed, docs, epoch)
-        assert_like_clean(tables, undisturbed)
-        assert run.ingest(tables, docs, epoch := epoch + 1) == 0
+        assert content(tables) == content(undisturbed)
+        epoch += 1
+        assert run.ingest(tables, docs, epoch) == 0
     assert_history_whole(tables)
     kept = {old.uri: old for old in corpus[0]} | {doc.uri: doc for doc in corpus[1] if "g" in doc.pieces}
     assert shown(tables) == promised(kept.values())
@@ -226,16 +221,8 @@ def test_a_changed_asset_is_swapped_in_one_commit(tmp_path):
     Run(unit=1).ingest(tables, [new, Doc("b", "v1", "gg")], 2)
     states = [shown(tables, version) for version in range(before, 1 + table.snapshot(tables).pooled.version())]
     halves = [{key: n for key, n in state.items() if key[0] == "a"} for state in states]
-    assert [key for key, _ in groupby_value(halves)] == [promised([old]), promised([new])]
+    assert [half for half, _ in itertools.groupby(halves)] == [promised([old]), promised([new])]
     assert shown(tables) == promised([new, Doc("b", "v1", "gg")])
-
-
-def groupby_value(values):
-    found = []
-    for value in values:
-        if not found or found[-1][0] != value:
-            found.append((value, 1))
-    return found
 
 
 def test_a_swap_waits_for_the_failure_of_the_last_ordinal(tmp_path):
@@ -414,52 +401,67 @@ def test_a_run_that_lost_its_lease_before_it_began_is_deposed(tmp_path):
     assert pending.listed(tables) == before
 
 
-class Paused:
-    """A run in a thread of its own that stops before its k-th edge until `finish`; others pass through."""
+class Interleaved:
+    """A run in a thread of its own that stops before each of `stops` edges; it goes on at `resumes` edges of others."""
 
-    def __init__(self, monkeypatch, edge, work):
-        self.edge, self.count, self.work, self.error = edge, 0, work, None
-        self.reached, self.resumed = threading.Event(), threading.Event()
+    def __init__(self, monkeypatch, stops, resumes, work):
+        self.stops, self.resumes, self.work, self.over = stops, resumes, work, False
+        self.mine = self.others = 0
+        self.stopped, self.resumed = threading.Semaphore(0), threading.Semaphore(0)
         self.thread = threading.Thread(target=self.main)
         for module, name in EDGES:
             monkeypatch.setattr(module, name, self.gated(getattr(module, name)))
         self.thread.start()
-        assert self.reached.wait(60)
+        assert self.stopped.acquire(timeout=60)
 
     def gated(self, function):
         def call(*args):
-            if threading.current_thread() is self.thread:
-                if self.count == self.edge:
-                    self.reached.set()
-                    assert self.resumed.wait(60)
-                self.count += 1
+            (self.my_edge if threading.current_thread() is self.thread else self.other_edge)()
             return function(*args)
 
         return call
 
+    def my_edge(self):
+        self.mine += 1
+        if self.mine - 1 in self.stops:
+            self.stopped.release()
+            assert self.resumed.acquire(timeout=60)
+
+    def other_edge(self):
+        self.others += 1
+        if self.others - 1 in self.resumes:
+            self.go_on()
+
     def main(self):
-        try:
+        with contextlib.suppress(DeposedError):
             self.work()
-        except DeposedError as error:
-            self.error = error
-        finally:
-            self.reached.set()
+        self.over = True
+        self.stopped.release()
+
+    def go_on(self):
+        if not self.over:
+            self.resumed.release()
+            assert self.stopped.acquire(timeout=60)
 
     def finish(self):
-        self.resumed.set()
+        self.stops = ()
+        self.go_on()
         self.thread.join(60)
-        assert not self.thread.is_alive()
+        assert self.over
+
+
+MOMENTS = st.sets(st.integers(0, 24), min_size=1, max_size=4)
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 45), st.integers(0, 45), RUNS, RUNS)
+@given(MOMENTS, MOMENTS, RUNS, RUNS)
+@example({9, 11}, {0, 1}, Run(unit=100), Run(unit=100))
 def test_a_paused_run_that_goes_on_in_the_middle_of_its_successor_costs_nothing(
     tmp_path_factory, clean, stopped, resumed, run, other
 ):
     tables = lake_with(tmp_path_factory.mktemp("lake"), FIRST)
     with pytest.MonkeyPatch.context() as patch:
-        paused = Paused(patch, stopped, lambda: run.ingest(tables, SECOND, 2))
-        Edges(patch, resumed, then=paused.finish)
+        paused = Interleaved(patch, stopped, resumed, lambda: run.ingest(tables, SECOND, 2))
         other.ingest(tables, SECOND, 3)
         paused.finish()
     assert Run().ingest(tables, SECOND, 4) == 0

@@ -1,0 +1,159 @@
+"""Reading states: exactly those asked for, in the order asked for, and little else from the disk."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lake_making import Doc, Run, embed, make_committer, make_receipt, make_segment, make_spec, make_tables, rows_of
+
+from smart_jobs import codec, schema, storage
+from smart_jobs.lake import commit, known, table, writer
+from smart_jobs.lake.commit import Committer
+from smart_jobs.lake.lease import Lease
+from smart_jobs.lake.states import GAP, StatesReader
+from smart_jobs.records import Embedding, JobError
+
+FILES, PER_FILE = 4, 6
+
+
+def filled(folder, name="float32", files=FILES, per_file=PER_FILE):
+    """A lake with `files` states files, and what must be read for each id."""
+    tables = make_tables(folder, name)
+    committer = make_committer(tables)
+    expected = {}
+    for file in range(files):
+        segments = [make_segment(f"u{file}", "v1", i, per_file) for i in range(per_file)]
+        for segment in segments:
+            states = embed(segment).states
+            expected[segment.segment_id] = codec.decode(codec.encode(states, name), *states.shape, name)
+        committer.add(make_receipt(tables, segments))
+        if file % 2:
+            committer.commit()
+    committer.commit()
+    return tables, expected
+
+
+@pytest.fixture(scope="module", params=codec.CODECS)
+def lake(request, tmp_path_factory):
+    return filled(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_ids_in_any_order_give_their_states_in_that_order(lake, data):
+    tables, expected = lake
+    ids = data.draw(st.lists(st.sampled_from(sorted(expected)), max_size=40))
+    found = StatesReader(table.snapshot(tables)).read(np.array(ids, np.int64))
+    parts = [expected[key] for key in ids]
+    np.testing.assert_array_equal(found.offsets, np.cumsum([0, *(len(part) for part in parts)]))
+    np.testing.assert_array_equal(found.values, np.concatenate(parts) if parts else np.empty((0, 4), np.float32))
+
+
+def test_an_empty_lake_has_no_states_and_says_so(tmp_path):
+    reader = StatesReader(table.snapshot(make_tables(tmp_path)))
+    assert reader.read(np.empty(0, np.int64)).values.shape == (0, 4)
+    with pytest.raises(JobError, match="segment 7: "):
+        reader.read(np.array([7]))
+
+
+@pytest.mark.parametrize("missing", [0, 5, 2**63 - 1])
+def test_an_id_that_the_lake_lacks_is_named(lake, missing):
+    tables, expected = lake
+    with pytest.raises(JobError, match=f"segment {missing}: pooled names it, hidden_states lacks it"):
+        StatesReader(table.snapshot(tables)).read(np.array([*expected, missing]))
+
+
+def test_missing_offsets_are_named(tmp_path):
+    tables, _ = filled(tmp_path)
+    root = tables.table_uri(schema.HIDDEN_STATES)
+    name = next(table.files_of(table.snapshot(tables).hidden_states))
+    storage.delete(writer.offsets_uri(root, name))
+    with pytest.raises(JobError, match=rf"{name.removesuffix('.parquet')}\.arrow: missing"):
+        StatesReader(table.snapshot(tables))
+
+
+class Counted:
+    """Counts the bytes that are read through `storage.open_input`, and the files."""
+
+    def __init__(self, monkeypatch):
+        self.bytes, self.files = 0, []
+        self.open_input = storage.open_input
+        monkeypatch.setattr(storage, "open_input", self.opened)
+
+    @contextlib.contextmanager
+    def opened(self, uri):
+        self.files.append(uri.rpartition("/")[2])
+        with self.open_input(uri) as handle:
+            self.handle = handle
+            yield self
+
+    def seek(self, at):
+        self.handle.seek(at)
+
+    def read(self, size=None):
+        data = self.handle.read() if size is None else self.handle.read(size)
+        self.bytes += len(data)
+        return data
+
+
+def test_little_more_than_the_asked_bytes_are_read(tmp_path, monkeypatch):
+    tables = table.create_encoder(table.create_lake(str(tmp_path)), make_spec(dim=256), "float32", "")
+    segments = [make_segment("u", "v1", i, 300) for i in range(300)]
+    random = np.random.default_rng(0)
+    states = {s.segment_id: random.standard_normal((32, 256)).astype(np.float32) for s in segments}
+
+    def big(segment, dim):
+        return Embedding(embed(segment, dim).pooled, states[segment.segment_id])
+
+    monkeypatch.setattr("lake_making.encode", big)
+    committer = make_committer(tables)
+    committer.add(make_receipt(tables, segments))
+    committer.commit()
+    one = 32 * 256 * 4
+    assert committer.counts.states_bytes > 300 * one
+    reader = StatesReader(table.snapshot(tables))
+    wanted = np.array([segments[i].segment_id for i in (250, 10, 11, 12, 290, 10)])
+    counted = Counted(monkeypatch)
+    found = reader.read(wanted)
+    np.testing.assert_array_equal(found.values, np.concatenate([states[key] for key in wanted]))
+    assert 5 * one <= counted.bytes <= 6 * one + GAP
+    assert len(counted.files) == 1
+
+
+def test_only_files_of_the_snapshots_version_are_read(tmp_path, monkeypatch):
+    tables = make_tables(tmp_path)
+    Run().ingest(tables, [Doc("a", "v1", "gg")], 1)
+    old = table.snapshot(tables)
+    kept = set(table.files_of(old.hidden_states))
+    Run().ingest(tables, [Doc("b", "v1", "gg")], 2)
+    counted = Counted(monkeypatch)
+    reader = StatesReader(old)
+    ids = table.read(old.pooled, ["segment_id"])["segment_id"].to_numpy()
+    assert len(reader.read(ids).offsets) == 3
+    assert {name.rpartition(".")[0] for name in counted.files} == {name.removesuffix(".parquet") for name in kept}
+    newer = {row["segment_id"] for row in rows_of(tables, schema.POOLED)} - set(ids.tolist())
+    with pytest.raises(JobError, match="hidden_states lacks it"):
+        reader.read(np.array(sorted(newer)))
+
+
+def test_states_of_uncommitted_receipts_are_not_seen(tmp_path):
+    tables, _ = filled(tmp_path)
+    stray = make_segment("stray", "v1", 0, 1)
+    make_receipt(tables, [stray])
+    with pytest.raises(JobError, match=f"segment {stray.segment_id}"):
+        StatesReader(table.snapshot(tables)).read(np.array([stray.segment_id]))
+
+
+def test_states_are_readable_while_their_rows_still_wait(tmp_path):
+    tables = make_tables(tmp_path)
+    Run().ingest(tables, [Doc("a", "v1", "g")], 1)
+    held = Lease("run-2", 2)
+    waiting = commit.roll_forward(tables, held)
+    committer = Committer(tables, held, known.load(tables, waiting), waiting)
+    committer.add(make_receipt(tables, [make_segment("a", "v2", 0, 2)]))
+    committer.commit()
+    snapshot = table.snapshot(tables)
+    ids = table.read(snapshot.pooled, ["segment_id"])["segment_id"].to_numpy()
+    assert StatesReader(snapshot).read(ids).offsets[-1] == len(embed(make_segment("a", "v1", 0, 1)).states)

@@ -1,0 +1,179 @@
+"""Two-stage and exhaustive search over a real lake, against a double loop in float64."""
+
+import secrets
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from lake_making import make_committer, make_segment, make_tables
+
+from smart_jobs import schema, storage
+from smart_jobs.index import build, manifest
+from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
+from smart_jobs.lake import table, writer
+from smart_jobs.lake.table import EncoderTables
+from smart_jobs.records import Embedding, JobError
+from smart_jobs.search import hybrid
+from smart_jobs.search.hybrid import Weights
+
+DIM, DOCUMENTS, PASSAGES = 16, 30, 3
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def random_embedding(random: np.random.Generator) -> Embedding:
+    states = unit(random.standard_normal((int(random.integers(1, 7)), DIM)))
+    return Embedding(unit(random.standard_normal(DIM)), states)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory) -> tuple[EncoderTables, dict[int, tuple[tuple[str, int], Embedding]]]:
+    """Documents of three passages, two on page 1 and one on page 2; by segment id: the place and the embedding."""
+    tables = make_tables(tmp_path_factory.mktemp("lake"), dim=DIM)
+    random = np.random.default_rng(7)
+    committer, content = make_committer(tables), {}
+    for number in range(DOCUMENTS):
+        made = [make_segment(f"doc{number}", "v", ordinal, PASSAGES) for ordinal in range(PASSAGES)]
+        segments = [paged(segment, 1 + segment.ordinal // 2) for segment in made]
+        embeddings = [random_embedding(random) for _ in segments]
+        empty = {"unit": f"u{number}", "segments": [], "failures": [], "assets": []}
+        row = pa.Table.from_pylist([empty], schema=schema.UNIT)
+        committer.add(writer.receipt(tables, row, segments, embeddings, "r"))
+        for segment, embedding in zip(segments, embeddings, strict=True):
+            content[segment.segment_id] = ((segment.uri, segment.page), embedding)
+    committer.commit()
+    return tables, content
+
+
+def paged(segment, page: int):
+    values = {name: getattr(segment, name) for name in segment.__slots__}
+    return type(segment)(**{**values, "page": page, "meta": {"parity": str(int(segment.uri[3:]) % 2)}})
+
+
+def brute(content, query: Embedding, weights: Weights, keep=lambda _: True) -> list[tuple[tuple[str, int], float]]:
+    """Places by their best passage, best first."""
+    best: dict[tuple[str, int], float] = {}
+    for place, document in content.values():
+        if keep(place):
+            pooled = float(query.pooled.astype(np.float64) @ document.pooled)
+            late = np.mean(
+                [max(float(q @ d) for d in document.states.astype(float)) for q in query.states.astype(float)]
+            )
+            score = weights.pooled * pooled + weights.late * late
+            best[place] = max(best.get(place, -np.inf), score)
+    return sorted(best.items(), key=lambda item: -item[1])
+
+
+def places(content, hits, row: int) -> list[tuple[tuple[str, int], float]]:
+    return [(content[i][0], float(s)) for i, s in zip(hits.ids[row], hits.scores[row], strict=True) if i >= 0]
+
+
+def queries(count: int = 4) -> list[Embedding]:
+    random = np.random.default_rng(11)
+    return [random_embedding(random) for _ in range(count)]
+
+
+@pytest.mark.parametrize("weights", [Weights(), Weights(0.3, 2.0), Weights(1.0, 0.0)])
+def test_exhaustive_equals_a_double_loop_and_a_page_counts_once(stored, weights):
+    tables, content = stored
+    asked = queries()
+    hits = hybrid.search(tables, asked, 8, weights=weights, exhaustive=True)
+    for row, query in enumerate(asked):
+        expected = brute(content, query, weights)[:8]
+        found = places(content, hits, row)
+        assert [place for place, _ in found] == [place for place, _ in expected]
+        np.testing.assert_allclose([s for _, s in found], [s for _, s in expected], atol=1e-5)
+        np.testing.assert_allclose(
+            hits.scores[row], weights.pooled * hits.pooled[row] + weights.late * hits.late[row], atol=1e-5
+        )
+
+
+def test_a_filter_lets_through_just_what_it_says(stored):
+    tables, content = stored
+    asked = queries()
+    hits = hybrid.search(tables, asked, 10, where="page = 2 AND meta['parity'] = '1'", exhaustive=True)
+    for row, query in enumerate(asked):
+        expected = brute(content, query, Weights(), lambda place: place[1] == 2 and int(place[0][3:]) % 2 == 1)[:10]
+        assert [place for place, _ in places(content, hits, row)] == [place for place, _ in expected]
+
+
+def test_a_filter_that_lets_nothing_through_gives_no_hits(stored):
+    tables, _ = stored
+    hits = hybrid.search(tables, queries(2), 3, where="page = 99", exhaustive=True)
+    assert hits.ids.tolist() == [[-1] * 3] * 2
+    assert np.isneginf(hits.scores).all()
+
+
+@pytest.mark.parametrize("where", ["no_such_column = 1", "page =", "page = 1; DROP TABLE pooled"])
+def test_a_wrong_predicate_is_one_line_that_repeats_it(stored, where):
+    with pytest.raises(JobError) as said:
+        hybrid.search(stored[0], queries(1), 3, where=where, exhaustive=True)
+    assert str(said.value).startswith(f"where={where}: ")
+    assert "\n" not in str(said.value)
+
+
+def test_without_an_index_two_stages_are_refused_with_what_to_do(tmp_path):
+    tables = make_tables(tmp_path)
+    with pytest.raises(JobError, match="nothing is encoded yet"):
+        hybrid.search(tables, queries(1), 3)
+    committer = make_committer(tables)
+    committer.add(one_receipt(tables))
+    committer.commit()
+    with pytest.raises(JobError, match=r"no index of .*run `smart-jobs index lake="):
+        hybrid.search(tables, [Embedding(unit(np.ones(4)), unit(np.ones((1, 4))))], 3)
+
+
+def one_receipt(tables: EncoderTables) -> pa.Table:
+    from lake_making import make_receipt
+
+    return make_receipt(tables, [make_segment("a", "v", 0, 1)])
+
+
+def test_two_stages_score_the_candidates_exactly(stored):
+    """With an exact index and candidates enough the answer is the exhaustive one; with few, the same among those."""
+    tables, content = stored
+    add_index(tables)
+    asked = queries()
+    exact = hybrid.search(tables, asked, 5, exhaustive=True)
+    all_of_them = hybrid.search(tables, asked, 5, candidates=len(content))
+    assert (all_of_them.ids == exact.ids).all()
+    few = hybrid.search(tables, asked, 5, candidates=9)
+    for row, query in enumerate(asked):
+        nearest = sorted(content, key=lambda i: -float(content[i][1].pooled @ query.pooled))[:9]
+        expected = brute({i: content[i] for i in nearest}, query, Weights())[:5]
+        assert [place for place, _ in places(content, few, row)] == [place for place, _ in expected]
+    filtered = hybrid.search(tables, asked, 5, candidates=9, where="page = 2")
+    assert all(place[1] == 2 for row in range(len(asked)) for place, _ in places(content, filtered, row))
+    assert (filtered.ids >= 0).all()
+
+
+def add_index(tables: EncoderTables) -> None:
+    """An exact index over everything in pooled, as `smart-jobs index` writes it."""
+    snapshot = table.snapshot(tables)
+    rows = table.read(snapshot.pooled, ["segment_id", "pooled"]).sort_by("segment_id")
+    ids, vectors = rows["segment_id"].to_numpy(), hybrid.matrix(rows["pooled"], DIM)
+    files = {INDEX_FILE: build.save(build.build(ids, vectors, build.plan(len(ids), DIM)))}
+    pin = Pin(table_id=table.table_id(snapshot.pooled), version=snapshot.pooled.version())
+    made = Manifest(
+        index_id=secrets.token_hex(4), encoder=tables.spec.full_name, spec=tables.spec.digest, factory="Flat", nprobe=1,
+        vectors=len(ids), dim=DIM, built_from=pin, hidden_states=pin, recall_at_10=1.0, recall_queries=1,
+        bytes=len(files[INDEX_FILE]), files=manifest.entries(files), created_at=datetime.now(UTC), faiss_version="",
+        train_seconds=0.0, why="",
+    )  # fmt: skip
+    manifest.write(storage.join(tables.uri, "indexes", made.index_id), made, files)
+
+
+def test_equal_scores_are_ordered_by_segment_id(tmp_path):
+    tables = make_tables(tmp_path, dim=DIM)
+    committer = make_committer(tables)
+    segments = [make_segment(f"same{i}", "v", 0, 1) for i in range(6)]
+    twin = random_embedding(np.random.default_rng(3))
+    empty = {"unit": "u", "segments": [], "failures": [], "assets": []}
+    row = pa.Table.from_pylist([empty], schema=schema.UNIT)
+    committer.add(writer.receipt(tables, row, segments, [twin] * 6, "r"))
+    committer.commit()
+    hits = hybrid.search(tables, [twin], 6, exhaustive=True)
+    assert hits.ids[0].tolist() == sorted(segment.segment_id for segment in segments)
