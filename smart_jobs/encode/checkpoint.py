@@ -27,7 +27,7 @@ def locate(config: Encoder) -> Path:
 
     Raises JobError where it is nowhere to be had, or its weights are not those of `revision`.
     """
-    folder = _in_package(config) or _as_folder(config) or _from_hub(config)
+    folder = _as_folder(config) or _in_package(config) or _from_hub(config)
     if config.revision and config.revision.startswith("sha256:"):
         weights = folder / "model.safetensors"
         found = f"sha256:{_sha256([weights])}" if weights.is_file() else "no model.safetensors"

@@ -17,7 +17,7 @@ from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease
 from smart_jobs.lake.table import EncoderTables
 from smart_jobs.records import Asset, JobError, Planned
-from smart_jobs.settings import Cluster, Encoder, Evaluate, Ingest
+from smart_jobs.settings import Cluster, Encoder, Evaluate, Ingest, Source
 
 FILES_PER_BLOCK = 16
 UNITS_PER_BLOCK = 4
@@ -67,11 +67,19 @@ def run(job: Ingest) -> dict[str, Any]:
     """
     start = time.monotonic()
     spec, folder = checkpoint.resolve(job.encoder, job.text)
-    assets = list(sources.assets(job.source))
+    assets = listed(job.source)
     tables = table.create_encoder(table.create_lake(job.lake.uri), spec, job.codec, str(folder))
     summary = bring_in(assets, tables, job.encoder, Options.of(job), "ingest")
     summary.seconds["total"] = round(time.monotonic() - start, 3)
     return asdict(summary)
+
+
+def listed(source: Source) -> list[Asset]:
+    """Every asset of a source. Raises JobError where the store cannot be listed: a part of it is no answer."""
+    try:
+        return list(sources.assets(source))
+    except OSError as error:
+        raise JobError(f"source {source.name}: cannot be listed: {' '.join(str(error).split())[:300]}") from error
 
 
 def bring_in(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, options: Options, job: str) -> Summary:
@@ -225,7 +233,7 @@ def dry_run(job: Ingest) -> dict[str, Any]:
     from smart_jobs.flow import estimate  # late: it decodes
 
     spec, _ = checkpoint.resolve(job.encoder, job.text)
-    assets = list(sources.assets(job.source))
+    assets = listed(job.source)
     return estimate.of(assets, _planned(job, spec, assets), spec, job)
 
 

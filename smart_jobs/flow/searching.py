@@ -23,8 +23,9 @@ def run(job: Search) -> dict[str, Any]:
     tables = locate.tables_of(lake, job.encoder, job.text)
     for other in locate.others(lake, tables):
         progress.say(f"search: the lake also holds {other}; encoder={other} searches that")
+    hybrid.allowed_ids(table.snapshot(tables), job.where)  # says what is missing before a model is loaded
     if not job.exhaustive:
-        hybrid.load_index(tables)  # says what is missing before a model is loaded
+        hybrid.load_index(tables)
     hits = hybrid.search(
         tables,
         [embed_query(tables, job)],
