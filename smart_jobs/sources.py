@@ -135,7 +135,7 @@ def _check_columns(uri: str, columns: Columns, found: list[str]) -> None:
 def _dataset(uri: str, kind: str) -> pads.Dataset:
     try:
         if kind == "delta":
-            return DeltaTable(uri).to_pyarrow_dataset()
+            return DeltaTable(uri).to_pyarrow_dataset(filesystem=storage.local_folder(uri))
         paths = [path for path, _ in _matches(uri) if not path.rpartition("/")[2].startswith("_")]  # Spark's _SUCCESS
         fs = storage.filesystem(uri)[0]
         return pads.dataset([storage.filesystem(path)[1] for path in paths], filesystem=fs, format="parquet")

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import fsspec
 from pyarrow import fs as pafs
@@ -122,3 +122,15 @@ def delete(uri: str) -> None:
 def selector(path: str) -> pafs.FileSelector:
     """What lies directly in a folder, which may be missing."""
     return pafs.FileSelector(path, allow_not_found=True)
+
+
+def local_folder(uri: str) -> pafs.FileSystem | None:
+    """A `file://` URI or local path as a filesystem rooted there, for Delta tables; None for any other store.
+
+    Through deltalake's own filesystem, which calls back into Python from pyarrow's threads, a process that exits soon
+    after a read aborts (3 of 6 runs, deltalake 1.6.6, pyarrow 26.0.1).
+    """
+    where = urlsplit(uri)
+    if where.scheme not in ("", "file"):
+        return None
+    return pafs.SubTreeFileSystem(unquote(where.path) if where.scheme else uri, pafs.LocalFileSystem())

@@ -232,9 +232,10 @@ def _without(tables: EncoderTables, replaced: dict[str, str]) -> tuple[pa.Table,
     if replaced:
         pooled = table.open_table(tables.table_uri(schema.POOLED))
         old = pc.field("asset_id").isin(list(replaced))
-        for fragment in pooled.to_pyarrow_dataset().get_fragments():
+        stored = table.dataset(pooled)
+        for fragment in stored.get_fragments():
             if fragment.count_rows(filter=old):
-                rows = fragment.to_table(schema=pooled.to_pyarrow_dataset().schema)
+                rows = fragment.to_table(schema=stored.schema)
                 keys = zip(rows["asset_id"].to_pylist(), rows["version"].to_pylist(), strict=True)
                 mask = pa.array([replaced.get(asset, version) == version for asset, version in keys], pa.bool_())
                 kept.append(rows.filter(mask).select(schema.POOLED.columns.names).cast(schema.POOLED.columns))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import TableNotFoundError
@@ -152,7 +153,12 @@ def table_id(table: DeltaTable) -> str:
 
 def read(table: DeltaTable, columns: Sequence[str], where: Any = None) -> pa.Table:
     """These columns of a table's snapshot; `where` is a pyarrow expression."""
-    return table.to_pyarrow_dataset().to_table(columns=list(columns), filter=where)
+    return dataset(table).to_table(columns=list(columns), filter=where)
+
+
+def dataset(table: DeltaTable) -> pads.Dataset:
+    """A table's snapshot as a pyarrow dataset."""
+    return table.to_pyarrow_dataset(filesystem=storage.local_folder(table.table_uri))
 
 
 def write_file(uri: str, table: schema.Table, rows: pa.Table) -> File:
