@@ -126,7 +126,8 @@ def status(result: Mapping[str, Any]) -> str:
     lines = [f"lake {result['lake']}"]
     for encoder in result["encoders"]:
         size = f"{sum(encoder['bytes'].values()) / 1e6:,.1f} MB, {encoder['codec']}"
-        lines.append(f"  {encoder['name']}-{encoder['digest']}: {encoder['segments']:,} segments, {size}")
+        stale = f", {encoder['stale']:,} assets show an older version" if encoder["stale"] else ""
+        lines.append(f"  {encoder['name']}-{encoder['digest']}: {encoder['segments']:,} segments, {size}{stale}")
         for made in encoder["indexes"]:
             behind = f", {made['versions_behind']} versions behind" if made["versions_behind"] else ""
             lines.append(f"    index {made['index_id']}: {made['factory']}, {made['vectors']:,} vectors{behind}")

@@ -104,7 +104,7 @@ class Ingest(Strict):
     )
     commit_seconds: float = Field(30.0, gt=0, description="seconds between commits")
     unit_tokens: int = Field(32768, ge=1, description="tokens of one unit of work, about five seconds of encoding")
-    batch_tokens: int = Field(8192, ge=1, description="padded tokens of one forward pass")
+    batch_tokens: int = Field(4096, ge=1, description="padded tokens of one forward pass")
     max_failed: float = Field(0.5, ge=0, le=1, description="share of whole assets that may fail, from the 100th on")
     wait: float = Field(0.0, ge=0, description="seconds to wait for another run of the same encoder to end")
 
@@ -155,7 +155,7 @@ class Evaluate(Strict):
     lambda_late: float = 1.0
     codec: Literal["float32", "int8"] | None = Field(None, description="as in ingest, for the evaluation's own tables")
     unit_tokens: int = Field(32768, ge=1, description="as in ingest")
-    batch_tokens: int = Field(8192, ge=1, description="as in ingest")
+    batch_tokens: int = Field(4096, ge=1, description="as in ingest")
 
 
 class Status(Strict):

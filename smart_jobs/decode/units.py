@@ -4,7 +4,7 @@ The same assets and settings give the same units in the same order: Ray replays 
 has already delivered by position.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -73,6 +73,11 @@ def units(planned: Iterable[Planned], policy: Policy) -> Iterator[pa.Table]:
                 unit = _Unit()
     if unit.segments or unit.failures or unit.assets:
         yield unit.table()
+
+
+def segment(row: Mapping[str, Any]) -> Segment:
+    """A segment from its row in a unit."""
+    return Segment(**{**row, "meta": dict(row["meta"])})
 
 
 Part = Segment | dict[str, Any]

@@ -13,7 +13,7 @@ from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.encode.tokens import Tokenizer
 from smart_jobs.lake import table, writer
-from smart_jobs.records import Asset, JobError, Planned, Segment
+from smart_jobs.records import Asset, JobError, Planned
 from smart_jobs.settings import Encoder
 
 
@@ -67,7 +67,7 @@ class EncodeActor:
     def __call__(self, unit: pa.Table) -> pa.Table:
         """`unit` is one row in the unit schema; the result one row in the receipt schema."""
         start = time.perf_counter()
-        segments = [segment(row) for row in unit["segments"][0].as_py()]
+        segments = [units.segment(row) for row in unit["segments"][0].as_py()]
         results = self._encoder.encode(segments)
         encoded = time.perf_counter()
         receipt = writer.receipt(self._tables, unit, segments, results, self._run.run_id)
@@ -76,11 +76,6 @@ class EncodeActor:
         return receipt.set_column(
             column, schema.RECEIPT.field(column), pa.array([seconds], schema.RECEIPT.field(column).type)
         )
-
-
-def segment(row: dict[str, Any]) -> Segment:
-    """A segment from its row in a unit."""
-    return Segment(**{**row, "meta": dict(row["meta"])})
 
 
 def planned(row: dict[str, Any]) -> Planned:

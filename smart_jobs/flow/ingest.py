@@ -12,6 +12,7 @@ import pyarrow as pa
 from smart_jobs import progress, schema, sources
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.flow import drift
 from smart_jobs.lake import commit, known, lease, table
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease
@@ -91,13 +92,29 @@ def bring_in(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, o
         plan = [item for item in known.plan(assets, have) if item is not None]
         summary = Summary(held.run_id, assets=len(assets), skipped=len(assets) - len(plan))
         summary.seconds["plan"] = round(time.monotonic() - start, 3)
+        progress.say(
+            f"ingest: {len(assets):,} assets, {len(plan):,} to open, into {tables.spec.full_name} of {tables.lake.uri} "
+            f"({tables.spec.model} {tables.spec.revision[:19]}, states as {tables.codec})"
+        )
         if plan:
+            _compare(assets, tables, encoder, options)
             committer = Committer(tables, held, have, waiting)
             _stream(plan, committer, run_settings(held, tables, encoder, options), options, summary)
             _sum_up(committer, summary)
             _check_whole([item.asset for item in plan], tables)
         held.summary = json.dumps(asdict(summary))
         return summary
+
+
+def _compare(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, options: Options) -> None:
+    """Where libraries changed since the last run, the same segments must still give the same vectors."""
+    if drift.changes(tables):
+        from smart_jobs.encode import encoder as encoders  # late: a night without an upgrade loads no model here
+        from smart_jobs.flow import actors
+
+        run = actors.Run("drift", "", "", tables.spec, encoder, options.unit_tokens, options.batch_tokens, threads=1)
+        model = encoders.load(tables.spec, checkpoint.locate(encoder), run.threads, run.batch_tokens)
+        drift.check(tables, assets, actors.policy(run), model)
 
 
 def run_settings(held: Lease, tables: EncoderTables, encoder: Encoder, options: Options) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def embed_query(tables: EncoderTables, job: Search) -> Embedding:
     if not job.query.strip():
         raise JobError("the query is empty")
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    model = encoder.load(tables.spec, checkpoint.locate(job.encoder), threads, batch_tokens=8192)
+    model = encoder.load(tables.spec, checkpoint.locate(job.encoder), threads, batch_tokens=4096)
     segment = Segment(0, "", "", "", "", "row", 0, 1, None, "", job.query, "query", "", {})
     [result] = model.encode([segment])
     if isinstance(result, AssetError):

@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 
 from smart_jobs import schema, storage
 from smart_jobs.index import manifest
-from smart_jobs.lake import table
+from smart_jobs.lake import known, table
 from smart_jobs.lake.table import EncoderTables, Lake
 from smart_jobs.settings import Status
 
@@ -36,9 +36,16 @@ def _encoder(tables: EncoderTables) -> dict[str, Any]:
         "digest": tables.spec.digest,
         "codec": tables.codec,
         "segments": pooled.count(),
+        "stale": _stale(tables),
         "bytes": sizes,
         "indexes": sorted(found, key=lambda index: str(index["index_id"])),
     }
+
+
+def _stale(tables: EncoderTables) -> int:
+    """Assets whose newest version is not the one that is searched: it went bad, or has not all come in."""
+    have = known.load(tables, schema.POOLED.columns.empty_table())
+    return sum(have.stamps[asset][1] not in versions for asset, versions in have.pooled.items() if asset in have.stamps)
 
 
 def _manifests(tables: EncoderTables) -> list[tuple[str, Any]]:
