@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from pipelines import demo_corpus
 from smart_jobs import config, settings, sources
 from smart_jobs.decode import units
@@ -83,7 +85,31 @@ def bare(job: settings.Ingest, threads: int) -> dict[str, float]:
     start = time.perf_counter()
     for unit in segments[WARM_UP:]:
         model.encode(unit)
-    return {"segments": sum(map(len, segments[WARM_UP:])), "seconds": time.perf_counter() - start}
+    seconds = time.perf_counter() - start
+    tokens = sum(len(ids) for unit in segments[WARM_UP:] for ids in model.tokenizer.ids([item.text for item in unit]))
+    return {
+        "segments": sum(map(len, segments[WARM_UP:])),
+        "seconds": seconds,
+        "macs": tokens * linear_parameters(model._model) / seconds,
+        "sgemm": sgemm(threads),
+    }
+
+
+def linear_parameters(model: torch.nn.Module) -> int:
+    """Weights of the linear layers: multiply-adds a token, attention's own products apart."""
+    return sum(layer.weight.numel() for layer in model.modules() if isinstance(layer, torch.nn.Linear))
+
+
+def sgemm(threads: int) -> float:
+    """Multiply-adds a second of a float32 matrix product in this process, the best of five."""
+    torch.set_num_threads(threads)
+    left, right = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    best = 0.0
+    for _ in range(5):
+        start = time.perf_counter()
+        left @ right
+        best = max(best, 2048**3 / (time.perf_counter() - start))
+    return best
 
 
 def report(pairs: list[tuple[dict[str, float], dict[str, float]]], threads: int) -> None:
@@ -92,8 +118,12 @@ def report(pairs: list[tuple[dict[str, float], dict[str, float]]], threads: int)
     ratios = [a / b for a, b in rates]
     print(f"{len(pairs)} pairs, {int(pairs[0][0]['segments'])} segments each, {threads} encoder thread(s)")
     print(f"pipeline   {statistics.median(a for a, _ in rates):8.1f} segments/s")
-    print(f"bare model {statistics.median(b for _, b in rates):8.1f} segments/s  (this machine's limit for this model)")
+    print(f"bare model {statistics.median(b for _, b in rates):8.1f} segments/s")
     print(f"ratio      {statistics.median(ratios):8.3f}  ({min(ratios):.3f} ... {max(ratios):.3f})")
+    macs, roof = (statistics.median(b[name] for _, b in pairs) / 1e9 for name in ("macs", "sgemm"))
+    print(
+        f"limit      {roof:8.1f} GMAC/s of sgemm probed here; the bare model's linear layers do {macs:.1f}: {macs / roof:.2f}"
+    )
     total = statistics.median(a["seconds"] for a, _ in pairs)
     for step in ("encode", "write", "commit"):
         share = statistics.median(a[step] / a["seconds"] for a, _ in pairs)
