@@ -17,9 +17,15 @@ from pipelines import demo_corpus
 
 FOLDER = Path("demo")
 QUERIES = (
-    "stop a running thread from another thread",
-    "remove all files in a directory tree",
-    "split a string the way a shell would",
+    "measure how long a small piece of code takes",
+    "send an email through a mail server",
+    "find out which files differ between two folders",
+)
+NEXT = (
+    """search "parse command line options" lake=./demo/lake where="title = 'argparse.pdf'" """.strip(),
+    "evaluate suite=beir suite.path=./demo suite.candidates=lake lake=./demo/lake lambda_late=2",
+    "ingest source=./your-folder-of-pdfs lake=./lake",
+    "status lake=./demo/lake",
 )
 ENCODER = ("encoder=minilm", "lake=./demo/lake")
 
@@ -36,13 +42,8 @@ def main() -> None:
     print(table(scores))
     print(f"\nThe whole run took {time.monotonic() - start:.0f} s. The lake is in {FOLDER / 'lake'}: Delta tables that "
           "DuckDB, Polars and Spark open too.\nTry next:")  # fmt: skip
-    for command in (
-        ["search", "parse command line options", *ENCODER, "where=title = 'argparse.pdf'"],
-        ["evaluate", "suite=beir", "suite.path=./demo", "suite.candidates=lake", *ENCODER, "lambda_late=2"],
-        ["ingest", "source=<your folder of PDFs>", "lake=./lake"],
-        ["status", "lake=./demo/lake"],
-    ):
-        print(f"  .venv/bin/smart-jobs {shlex.join(command)}")
+    for words in NEXT:
+        print(f"  .venv/bin/smart-jobs {words}")
 
 
 def command(*words: str) -> list[str]:
