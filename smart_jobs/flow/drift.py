@@ -9,28 +9,12 @@ from smart_jobs import progress, schema
 from smart_jobs.decode import units
 from smart_jobs.decode.units import Policy
 from smart_jobs.encode.encoder import Encoder
-from smart_jobs.lake import lease, table
+from smart_jobs.lake import libraries, table
 from smart_jobs.lake.table import EncoderTables
 from smart_jobs.records import Asset, Embedding, JobError, Planned, Segment
 
-SHAPING = ("numpy", "pymupdf-lite", "tokenizers", "torch", "transformers")
-"""Libraries whose versions may change a vector."""
-
 COMPARED = 8
 LEAST_COSINE = 0.9999
-
-
-def changes(tables: EncoderTables) -> dict[str, tuple[str, str]]:
-    """{library: (version of the last finished run, version now)} where they differ; empty before the first run."""
-    runs = table.open_table(tables.table_uri(schema.RUNS))
-    mine = (pc.field("spec") == tables.spec.digest) & (pc.field("phase") == "end")
-    rows = table.read(runs, ["at", "libraries"], mine).sort_by([("at", "descending")]).slice(0, 1).to_pylist()
-    if not rows:
-        return {}
-    before, now = dict(rows[0]["libraries"]), lease.libraries()
-    return {
-        name: (before.get(name, "none"), now.get(name, "none")) for name in SHAPING if before.get(name) != now.get(name)
-    }
 
 
 def check(tables: EncoderTables, assets: Sequence[Asset], policy: Policy, encoder: Encoder) -> None:
@@ -48,14 +32,9 @@ def check(tables: EncoderTables, assets: Sequence[Asset], policy: Policy, encode
         if cosine < LEAST_COSINE:
             raise JobError(
                 f"{segment.uri} ({segment.ordinal}) encodes to another vector than stored (cosine {cosine:.5f}) since "
-                f"{described(changes(tables))}; install the former versions, or ingest into another lake"
+                f"{libraries.described(tables)}; install the former versions, or ingest into another lake"
             )
-    progress.say(f"ingest: {described(changes(tables))}; {len(again)} stored segments compared, all the same")
-
-
-def described(changed: Mapping[str, tuple[str, str]]) -> str:
-    """`torch 2.15.0 -> 2.16.0, …`."""
-    return ", ".join(f"{name} {before} -> {now}" for name, (before, now) in changed.items())
+    progress.say(f"ingest: {libraries.described(tables)}; {len(again)} stored segments compared, all the same")
 
 
 def _stored(tables: EncoderTables, assets: Sequence[str]) -> dict[int, tuple[str, np.ndarray]]:

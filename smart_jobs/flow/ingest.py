@@ -12,8 +12,7 @@ import pyarrow as pa
 from smart_jobs import progress, schema, sources
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.flow import drift
-from smart_jobs.lake import commit, known, lease, table
+from smart_jobs.lake import commit, known, lease, libraries, table
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease
 from smart_jobs.lake.table import EncoderTables
@@ -108,9 +107,9 @@ def bring_in(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, o
 
 def _compare(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, options: Options) -> None:
     """Where libraries changed since the last run, the same segments must still give the same vectors."""
-    if drift.changes(tables):
+    if libraries.changes(tables):
         from smart_jobs.encode import encoder as encoders  # late: a night without an upgrade loads no model here
-        from smart_jobs.flow import actors
+        from smart_jobs.flow import actors, drift
 
         run = actors.Run("drift", "", "", tables.spec, encoder, options.unit_tokens, options.batch_tokens, threads=1)
         model = encoders.load(tables.spec, checkpoint.locate(encoder), run.threads, run.batch_tokens)

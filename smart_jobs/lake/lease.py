@@ -6,7 +6,6 @@ its heartbeat has stood still for `DEAD_AFTER` seconds of watching.
 """
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import secrets
@@ -24,15 +23,13 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import table
+from smart_jobs.lake import libraries, table
 from smart_jobs.lake.table import Change, EncoderTables
 from smart_jobs.records import JobError
 
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER = 15.0
 POLL_SECONDS = 0.5
-LIBRARIES = ("deltalake", "faiss-gpu", "faiss-cpu", "numpy", "pyarrow", "pymupdf-lite", "ray", "smart-jobs",
-             "tokenizers", "torch", "transformers")  # fmt: skip
 
 
 class DeposedError(JobError):
@@ -50,15 +47,6 @@ class Lease:
     def version(self, n: int) -> int:
         """The transaction version of this run's n-th commit: later epochs are above all of an earlier one's."""
         return (self.epoch << 32) | n
-
-
-def libraries() -> dict[str, str]:
-    """The installed versions of what shapes the numbers; recorded with every run, no part of the spec."""
-    found = {}
-    for name in LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
 
 
 @contextlib.contextmanager
@@ -164,7 +152,7 @@ def _row(tables: EncoderTables, lease: Lease, job: str, phase: str) -> dict[str,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "at": datetime.now(UTC),
-        "libraries": list(libraries().items()),
+        "libraries": list(libraries.installed().items()),
         "summary": lease.summary,
     }
 

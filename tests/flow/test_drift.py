@@ -1,5 +1,7 @@
 """An upgrade of the libraries must not mix old and new vectors: a few stored segments are encoded again first."""
 
+import importlib.metadata
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from smart_jobs import schema
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.flow import actors, drift
-from smart_jobs.lake import commit, known, lease, table, writer
+from smart_jobs.lake import commit, known, lease, libraries, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.records import Embedding, JobError, Planned
 from smart_jobs.settings import Encoder, Source, Text
@@ -37,23 +39,23 @@ def stored(tmp_path, tiny_encoder):
 
 
 def upgrade(monkeypatch, **versions: str) -> None:
-    now = lease.libraries() | versions
-    monkeypatch.setattr(lease, "libraries", lambda: now)
+    now = libraries.installed() | versions
+    monkeypatch.setattr(libraries, "installed", lambda: now)
 
 
 def test_the_same_versions_are_no_change(stored):
-    assert drift.changes(stored[0]) == {}
+    assert libraries.changes(stored[0]) == {}
 
 
 def test_a_lake_without_a_finished_run_has_nothing_to_compare(tmp_path, stored):
     spec = stored[0].spec
     fresh = table.create_encoder(table.create_lake(str(tmp_path / "other")), spec, "int8", "")
-    assert drift.changes(fresh) == {}
+    assert libraries.changes(fresh) == {}
 
 
 def test_only_libraries_that_shape_vectors_count(stored, monkeypatch):
     upgrade(monkeypatch, torch="99.0", ray="99.0", deltalake="99.0")
-    assert drift.changes(stored[0]) == {"torch": (lease.importlib.metadata.version("torch"), "99.0")}
+    assert libraries.changes(stored[0]) == {"torch": (importlib.metadata.version("torch"), "99.0")}
 
 
 def test_an_upgrade_that_changes_nothing_goes_on_and_says_so(stored, monkeypatch, capsys):
