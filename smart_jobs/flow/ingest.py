@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from smart_jobs import progress, schema, sources
+from smart_jobs import progress, schema, sources, storage
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.lake import commit, known, lease, libraries, table
@@ -67,17 +67,21 @@ def run(job: Ingest) -> dict[str, Any]:
     """
     start = time.monotonic()
     spec, folder = checkpoint.resolve(job.encoder, job.text)
-    assets = listed(job.source)
+    assets = listed(job.source, job.lake.uri)
     tables = table.create_encoder(table.create_lake(job.lake.uri), spec, job.codec, str(folder))
     summary = bring_in(assets, tables, job.encoder, Options.of(job), "ingest")
     summary.seconds["total"] = round(time.monotonic() - start, 3)
     return asdict(summary)
 
 
-def listed(source: Source) -> list[Asset]:
-    """Every asset of a source. Raises JobError where the store cannot be listed: a part of it is no answer."""
+def listed(source: Source, lake_uri: str) -> list[Asset]:
+    """Every asset of a source, without the lake's own files where it lies inside the source.
+
+    Raises JobError where the store cannot be listed: a part of it is no answer.
+    """
+    own = storage.absolute(lake_uri) + "/"
     try:
-        return list(sources.assets(source))
+        return [asset for asset in sources.assets(source) if not asset.uri.startswith(own)]
     except OSError as error:
         raise JobError(f"source {source.name}: cannot be listed: {' '.join(str(error).split())[:300]}") from error
 
@@ -249,7 +253,7 @@ def dry_run(job: Ingest) -> dict[str, Any]:
     from smart_jobs.flow import estimate  # late: it decodes
 
     spec, _ = checkpoint.resolve(job.encoder, job.text)
-    assets = listed(job.source)
+    assets = listed(job.source, job.lake.uri)
     return estimate.of(assets, _planned(job, spec, assets), spec, job)
 
 
