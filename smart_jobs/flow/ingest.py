@@ -99,8 +99,8 @@ def bring_in(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, o
             f"ingest: {len(assets):,} assets, {len(plan):,} to open, into {tables.spec.full_name} of {tables.lake.uri} "
             f"({tables.spec.model} {tables.spec.revision[:19]}, states as {tables.codec})"
         )
+        _compare(assets, tables, encoder, options)
         if plan:
-            _compare(assets, tables, encoder, options)
             committer = Committer(tables, held, have, waiting)
             _stream(plan, committer, run_settings(held, tables, encoder, options), options, summary)
             _sum_up(committer, summary)
@@ -110,7 +110,10 @@ def bring_in(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, o
 
 
 def _compare(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, options: Options) -> None:
-    """Where libraries changed since the last run, the same segments must still give the same vectors."""
+    """Where libraries changed since the last run, the same segments must still give the same vectors.
+
+    Also in a run with nothing to encode: its end records the new versions as those that the lake is made with.
+    """
     if libraries.changes(tables):
         from smart_jobs.encode import encoder as encoders  # late: a night without an upgrade loads no model here
         from smart_jobs.flow import actors, drift
