@@ -56,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
         return _complain(error, USAGE)
     except JobError as error:
         return _complain(error, FAILED)
+    except OSError as error:  # a disk or store that refuses: full, read-only, no permission
+        return _complain(" ".join(str(error).split()), FAILED)
     except KeyboardInterrupt:
         return _complain("interrupted; what was committed stays, the next run goes on from there", FAILED)
 

@@ -130,6 +130,15 @@ def test_an_empty_lake_says_what_to_do(capfd, empty_lake, words, said):
     assert re.search(said, lines[0])
 
 
+def test_a_lake_where_nothing_can_be_written_is_one_line(capfd, tmp_path, tiny_encoder):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "file").write_text("no folder")
+    words = ("ingest", f"source={tmp_path}/docs", f"lake={tmp_path}/file/lake", f"encoder={tiny_encoder}")
+    code, [line] = complaint(capfd, *words)
+    assert code == cli.FAILED
+    assert f"{tmp_path}/file" in line
+
+
 def test_an_encoder_that_the_lake_does_not_know_is_told_which_it_does(capfd, empty_lake, tiny_encoder):
     code, lines = complaint(capfd, "search", "a", *empty_lake, "encoder.max_length=32")
     assert (code, len(lines)) == (cli.FAILED, 1)
