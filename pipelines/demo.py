@@ -40,8 +40,8 @@ def main() -> None:
     for query in QUERIES:
         smart_jobs("search", query, "k=3", *ENCODER)
     print(table(scores))
-    print(f"\nThe whole run took {time.monotonic() - start:.0f} s. The lake is in {FOLDER / 'lake'}: plain Delta tables.")
-    print("Try next:")
+    print(f"\nThe whole run took {time.monotonic() - start:.0f} s.")
+    print(f"The lake is in {FOLDER / 'lake'}: plain Delta tables. Try next:")
     for words in NEXT:
         print(f"  .venv/bin/smart-jobs {words}")
 
