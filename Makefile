@@ -1,4 +1,4 @@
-# make demo    set up, then ingest -> index -> evaluate -> search on real documents (about three minutes)
+# make demo    set up, then ingest -> index -> evaluate -> search on real documents (two minutes on two cores)
 # make test    set up, then linters, types, import contracts and the tests (SLOW=1: the slow ones too)
 # make bench   set up, then the benchmarks
 

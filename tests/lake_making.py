@@ -37,7 +37,7 @@ def make_spec(name: str = "made", dim: int = DIM, revision: str = "r1") -> Encod
 
 
 def make_tables(uri, codec: str = "float32", **spec) -> EncoderTables:
-    return table.create_encoder(table.create_lake(str(uri)), make_spec(**spec), codec, "nowhere")
+    return table.create_encoder(table.create_lake(str(uri)), make_spec(**spec), codec)
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ def _empty_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def empty_lake(tmp_path, tiny_encoder):
     """The arguments that name a lake in which the tiny encoder has encoded nothing."""
-    spec, folder = checkpoint.resolve(Encoder(name=tiny_encoder.name, model=str(tiny_encoder)), Text())
-    table.create_encoder(table.create_lake("./lake"), spec, None, str(folder))
+    spec, _ = checkpoint.resolve(Encoder(name=tiny_encoder.name, model=str(tiny_encoder)), Text())
+    table.create_encoder(table.create_lake("./lake"), spec, None)
     return ["lake=./lake", f"encoder={tiny_encoder}"]
 
 

@@ -12,7 +12,7 @@ from smart_jobs.records import JobError
 from smart_jobs.settings import Cluster
 
 CPUS_PER_ENCODER = 4
-"""CPU threads of one encode actor without a GPU: beyond a few, small matrices do not get faster."""
+"""CPU threads of one encode actor without a GPU; a machine with more runs several actors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,7 @@ def _stderr_closed() -> Iterator[None]:
 def pools(cluster: Cluster) -> Pools:
     """Actors for what the connected cluster has: an encoder for each GPU, else one for every few CPUs.
 
-    Decoding needs little next to encoding without a GPU, so one CPU in `CPUS_PER_ENCODER` is its share there; its
-    actors take none for themselves, as they mostly wait.
+    Decode actors claim no CPU: in the pipeline benchmark the encoder never waited for them, even with every core.
     """
     have = ray.cluster_resources()
     cpus, gpus = max(1, int(have.get("CPU", 1))), int(have.get("GPU", 0))

@@ -36,10 +36,10 @@ def run(job: Evaluate) -> dict[str, Any]:
     """
     start = time.monotonic()
     task = beir.load(job.suite.path, job.suite.split)
-    spec, folder = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job.text)
     lake = table.open_lake(job.lake.uri) if job.suite.candidates == "lake" else table.create_lake(job.lake.uri)
     own = table.create_lake(storage.join(lake.uri, "evaluation"))
-    tables = table.create_encoder(own, spec, job.codec, str(folder))
+    tables = table.create_encoder(own, spec, job.codec)
     queries = {name: _asset(text, "", "query") for name, text in task.queries.items()}
     documents = _documents(job)
     summary = ingest.bring_in(

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import faiss
-from deltalake import DeltaTable
 
 from smart_jobs import progress, storage
 from smart_jobs.flow import locate
@@ -75,7 +74,7 @@ def _build(job: IndexJob, tables: EncoderTables, snapshot: Snapshot, plan: Plan)
     seconds = time.monotonic() - start
     recall, queries = check.recall(index, ids, vectors, plan.nprobe, queries=job.index.check_queries)
     files = {INDEX_FILE: build.save(index)}
-    now = datetime.now(UTC)
+    now, pins = datetime.now(UTC), snapshot.versions()
     made = Manifest(
         index_id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
         encoder=tables.spec.full_name,
@@ -84,8 +83,8 @@ def _build(job: IndexJob, tables: EncoderTables, snapshot: Snapshot, plan: Plan)
         nprobe=plan.nprobe,
         vectors=len(ids),
         dim=tables.spec.dim,
-        built_from=_pin(snapshot.pooled),
-        hidden_states=_pin(snapshot.hidden_states),
+        built_from=Pin.model_validate(pins["pooled"]),
+        hidden_states=Pin.model_validate(pins["hidden_states"]),
         recall_at_10=round(recall, 4),
         recall_queries=queries,
         bytes=sum(len(data) for data in files.values()),
@@ -97,10 +96,6 @@ def _build(job: IndexJob, tables: EncoderTables, snapshot: Snapshot, plan: Plan)
     )
     manifest.write(storage.join(tables.uri, "indexes", made.index_id), made, files)
     return made
-
-
-def _pin(handle: DeltaTable) -> Pin:
-    return Pin(table_id=table.table_id(handle), version=handle.version())
 
 
 def _faiss_version() -> str:

@@ -66,9 +66,9 @@ def run(job: Ingest) -> dict[str, Any]:
     Exactly-once: a run that is killed at any moment is finished by the next one. Raises JobError or UsageError.
     """
     start = time.monotonic()
-    spec, folder = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job.text)
     assets = listed(job.source, job.lake.uri)
-    tables = table.create_encoder(table.create_lake(job.lake.uri), spec, job.codec, str(folder))
+    tables = table.create_encoder(table.create_lake(job.lake.uri), spec, job.codec)
     summary = bring_in(assets, tables, job.encoder, Options.of(job), "ingest")
     summary.seconds["total"] = round(time.monotonic() - start, 3)
     return asdict(summary)

@@ -10,7 +10,7 @@ before it looks at the pending files: one that it does not find is of a deposed 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from deltalake.exceptions import CommitFailedError
 
@@ -39,7 +39,7 @@ class Pending:
 
     def to_bytes(self) -> bytes:
         """As JSON."""
-        adds = {name: [table.file_json(file) for file in files] for name, files in self.adds.items()}
+        adds = {name: [asdict(file) for file in files] for name, files in self.adds.items()}
         content = {"version": self.version, "run_id": self.run_id, "adds": adds, "removes": list(self.removes)}
         return json.dumps(content | {"waiting": self.waiting}).encode()
 

@@ -4,7 +4,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pyarrow as pa
@@ -51,7 +51,6 @@ class EncoderTables:
     lake: Lake
     spec: EncoderSpec
     codec: str
-    location: str
 
     @property
     def uri(self) -> str:
@@ -85,7 +84,7 @@ def open_lake(uri: str) -> Lake:
     return Lake(root, str(json.loads(storage.read_bytes(marker))["lake_id"]))
 
 
-def create_encoder(lake: Lake, spec: EncoderSpec, codec: str | None, location: str) -> EncoderTables:
+def create_encoder(lake: Lake, spec: EncoderSpec, codec: str | None) -> EncoderTables:
     """The tables of `spec`, made where there are none.
 
     Raises JobError where they hold another codec than asked for, or where an equal spec has tables under another name:
@@ -96,7 +95,7 @@ def create_encoder(lake: Lake, spec: EncoderSpec, codec: str | None, location: s
         twins = [name for name in encoders(lake) if name.endswith(f"-{spec.digest}")]
         if twins:
             raise JobError(f"encoder {spec.name}: {lake.uri} has the same encoder as {twins[0]}; use that name")
-        content = {"spec": spec.model_dump(mode="json"), "codec": codec or "int8", "location": location}
+        content = {"spec": spec.model_dump(mode="json"), "codec": codec or "int8"}
         storage.write_bytes(marker, json.dumps(content, indent=2).encode())
     tables = open_encoder(lake, spec.full_name)
     if codec not in (None, tables.codec):
@@ -114,7 +113,7 @@ def open_encoder(lake: Lake, full_name: str) -> EncoderTables:
         raise JobError(f"lake {lake.uri}: nothing is encoded with {full_name}; encoders there: {there}")
     content = json.loads(storage.read_bytes(marker))
     spec = EncoderSpec.model_validate(content["spec"])
-    return EncoderTables(lake, spec, content["codec"], content["location"])
+    return EncoderTables(lake, spec, content["codec"])
 
 
 def encoders(lake: Lake) -> list[str]:
@@ -241,11 +240,6 @@ def snapshot(tables: EncoderTables) -> Snapshot:
     pooled = open_table(tables.table_uri(schema.POOLED))
     named = pooled.history(1)[0].get("hidden_states_version", "0")
     return Snapshot(tables, pooled, open_table(tables.table_uri(schema.HIDDEN_STATES), int(named)))
-
-
-def file_json(file: File) -> dict[str, Any]:
-    """A file as JSON, for pending commits."""
-    return asdict(file)
 
 
 def files_of(table: DeltaTable) -> Iterator[str]:

@@ -47,9 +47,9 @@ def main() -> None:
 
 def flow(job: settings.Ingest, lake: Path) -> dict[str, float]:
     """One ingest of everything into a fresh lake; seconds from the end of the warm-up to the last commit."""
-    spec, folder = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job.text)
     plan = [Planned(asset) for asset in sources.assets(job.source)]
-    tables = table.create_encoder(table.create_lake(str(lake)), spec, None, str(folder))
+    tables = table.create_encoder(table.create_lake(str(lake)), spec, None)
     with lease.hold(tables, "bench", 0) as held:
         waiting = commit.roll_forward(tables, held)
         committer = Committer(tables, held, known.load(tables, waiting), waiting)

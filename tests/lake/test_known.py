@@ -103,7 +103,7 @@ def test_failures_of_any_encoder_count_and_those_of_another_do_not(tables, spec,
 def test_another_encoder_has_everything_before_it(tables):
     docs = [Doc("a", "v1", "gb")]
     Run().ingest(tables, docs, 1)
-    other = table.create_encoder(tables.lake, tables.spec.model_copy(update={"revision": "r2"}), None, "")
+    other = table.create_encoder(tables.lake, tables.spec.model_copy(update={"revision": "r2"}), None)
     assert planned(other, *docs) == [Planned(docs[0].asset)]
 
 

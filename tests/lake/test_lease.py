@@ -130,7 +130,7 @@ def test_waiting_ends_in_the_same_error(tables, fast):
 
 
 def test_two_encoders_of_a_lake_do_not_block_each_other(tables, fast):
-    other = table.create_encoder(tables.lake, make_spec(revision="r2"), None, "")
+    other = table.create_encoder(tables.lake, make_spec(revision="r2"), None)
     with lease.hold(tables, "ingest", 0) as one, lease.hold(other, "ingest", 0) as two:
         assert one.run_id != two.run_id
 

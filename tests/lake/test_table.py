@@ -68,7 +68,7 @@ def plain_type(kind):
 
 
 def test_making_a_lake_again_changes_nothing(tables):
-    again = table.create_encoder(table.create_lake(tables.lake.uri), tables.spec, None, "elsewhere")
+    again = table.create_encoder(table.create_lake(tables.lake.uri), tables.spec, None)
     assert again == tables
     assert {plain(tables, kind).version() for kind in TABLES} == {0}
 
@@ -99,13 +99,13 @@ def test_a_missing_table_is_one_line(tables):
 
 def test_another_codec_is_refused_and_the_same_is_not(tables):
     with pytest.raises(JobError, match=f"^codec=int8: the states of {tables.spec.full_name} are stored as float32"):
-        table.create_encoder(tables.lake, tables.spec, "int8", "")
-    assert table.create_encoder(tables.lake, tables.spec, "float32", "").codec == "float32"
+        table.create_encoder(tables.lake, tables.spec, "int8")
+    assert table.create_encoder(tables.lake, tables.spec, "float32").codec == "float32"
 
 
 def test_an_equal_encoder_under_another_name_is_refused(tables):
     with pytest.raises(JobError, match=f"^encoder twin: .* has the same encoder as {tables.spec.full_name}"):
-        table.create_encoder(tables.lake, make_spec("twin"), None, "")
+        table.create_encoder(tables.lake, make_spec("twin"), None)
     assert table.encoders(tables.lake) == [tables.spec.full_name]
 
 
