@@ -1,7 +1,7 @@
 """The words of the system as types, their ids, and the errors that a user may see."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -73,6 +73,20 @@ def content_version(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def partial_version(content: str, unread: Iterable[int]) -> str:
+    """The version of an asset of which these pages or parts could not be read by a fault that may pass.
+
+    What is cut from it then has ids of its own: the parts behind an unread one have other ordinals than they will have
+    when it is read. The whole content is another version, which replaces this one in one swap.
+    """
+    return f"{content}!{text_digest(*map(str, unread))[:8]}"
+
+
+def content_of(version: str) -> str:
+    """The hash of the bytes in a version, whether all of them could be read or not."""
+    return version.partition("!")[0]
+
+
 def asset_id(uri: str) -> str:
     """The id of a source object: blake2b-128 of its URI."""
     return text_digest(uri)
@@ -115,7 +129,6 @@ class Planned:
     asset: Asset
     complete: frozenset[str] = frozenset()
     partial: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

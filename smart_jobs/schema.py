@@ -176,7 +176,6 @@ PLANNED = pa.schema(
         ("asset", pa.struct(list(ASSET))),
         ("complete", pa.list_(pa.string())),
         ("partial", pa.map_(pa.string(), pa.list_(pa.int32()))),
-        ("attempts", pa.int32()),
     ]
 )
 """An asset that decoding must open, with what the lake already has of it: whole versions, and ordinals of others."""

@@ -1,8 +1,23 @@
 """The config of every job as a frozen, strict model: what conf/ and the command line may say."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from smart_jobs.records import REASONS
+
+
+def _reason(value: str) -> str:
+    if value not in REASONS:
+        raise ValueError(f"no such reason; there are {', '.join(REASONS)}")
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Reasons = Annotated[tuple[Annotated[str, AfterValidator(_reason)], ...], BeforeValidator(_listed)]
 
 
 class Strict(BaseModel):
@@ -107,6 +122,9 @@ class Ingest(Strict):
     batch_tokens: int = Field(4096, ge=1, description="padded tokens of one forward pass")
     max_failed: float = Field(0.5, ge=0, le=1, description="share of whole assets that may fail, from the 100th on")
     wait: float = Field(0.0, ge=0, description="seconds to wait for another run of the same encoder to end")
+    retry: Reasons = Field((), description="reasons of failures to try again though nothing has changed")
+    prune: bool = Field(False, description="delete what the lake has of this source and the source has no more")
+    max_pruned: float = Field(0.1, ge=0, le=1, description="share of the source's assets that may go at once")
 
 
 class IndexJob(Strict):

@@ -1,7 +1,7 @@
 """Made-up assets, embeddings and runs for the tests of the lake: everything between plan and commit, without Ray."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from smart_jobs import schema
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.lake import commit, known, table, writer
+from smart_jobs.lake import failures, groups, known, table, writer
 from smart_jobs.lake.commit import Committer
-from smart_jobs.lake.lease import Lease
+from smart_jobs.lake.lease import Lease, passed_over
 from smart_jobs.lake.table import EncoderTables
 from smart_jobs.records import Asset, AssetError, Embedding, Planned, Segment, segment_id, text_digest
 
@@ -116,8 +116,8 @@ def make_receipt(tables: EncoderTables, parts: Sequence[Segment | dict], run_id:
 def make_committer(tables: EncoderTables, epoch: int = 1) -> Committer:
     """A writer whose lease is `epoch`, after it has picked up what earlier ones left."""
     held = Lease(f"run-{epoch}", epoch)
-    waiting = commit.roll_forward(tables, held)
-    return Committer(tables, held, known.load(tables, waiting), waiting)
+    waiting = groups.roll_forward(tables, held)
+    return Committer(tables, held, known.load(tables, waiting.rows, known.passing(())), waiting)
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,13 @@ class Run:
     unit: int = 2
     group: int = 1
 
-    def ingest(self, tables: EncoderTables, docs: Iterable[Doc], epoch: int) -> int:
+    def ingest(
+        self, tables: EncoderTables, docs: Iterable[Doc], epoch: int, reached: Callable[[str], None] = passed_over
+    ) -> int:
         """What `flow.ingest` does, Ray apart; how many segments were given to the encoder."""
-        held, by_uri = Lease(f"run-{epoch}", epoch), {doc.uri: doc for doc in docs}
-        waiting = commit.roll_forward(tables, held)
-        have = known.load(tables, waiting)
+        held, by_uri = Lease(f"run-{epoch}", epoch, reached=reached), {doc.uri: doc for doc in docs}
+        waiting = groups.roll_forward(tables, held)
+        have = known.load(tables, waiting.rows, known.passing(()))
         plan = [item for item in known.plan([doc.asset for doc in by_uri.values()], have) if item is not None]
         parts = [part for item in plan for part in decode(item, by_uri[item.asset.uri], held.run_id)]
         committer = Committer(tables, held, have, waiting)
@@ -140,6 +142,8 @@ class Run:
             if number % self.group == 0:
                 committer.commit()
         committer.commit()
+        failures.tidy(tables)
+        held.reached("tidied")
         return sum(isinstance(part, Segment) for part in parts)
 
 

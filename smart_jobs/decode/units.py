@@ -15,11 +15,14 @@ from smart_jobs import schema, storage
 from smart_jobs.decode.segments import Piece, pieces
 from smart_jobs.records import (
     ANY_ENCODER,
+    RETRIED,
     Asset,
     AssetError,
     Planned,
     Segment,
+    content_of,
     content_version,
+    partial_version,
     segment_id,
     text_digest,
 )
@@ -98,9 +101,13 @@ def _parts(item: Planned, policy: Policy) -> Iterator[Part]:
     try:
         content = b"" if asset.media == "row" else _read(asset)
         version = asset.stamp if asset.media == "row" else content_version(content)
-        if version not in item.complete:
+        known = next((whole for whole in sorted(item.complete) if content_of(whole) == version), None)
+        if known is None:
             found = _pieces(asset, content, policy)
+            version = _as_read(version, found)
             yield from _missing(item, version, found, policy)
+        else:
+            version = known
     except AssetError as error:
         yield _failure(item, version, error, policy)
     yield {
@@ -140,6 +147,13 @@ def _pieces(asset: Asset, content: bytes, policy: Policy) -> list[Piece]:
     if not text:
         return [Piece(None, AssetError("empty", "the record has no text", "decode"))]
     return [Piece(None, passage) for passage in split(text)]
+
+
+def _as_read(content: str, found: list[Piece]) -> str:
+    """The content's own version where all of it could be read."""
+    errors = [(i, piece.text) for i, piece in enumerate(found) if isinstance(piece.text, AssetError)]
+    unread = [i for i, error in errors if error.reason in RETRIED]
+    return partial_version(content, unread) if unread else content
 
 
 def _missing(item: Planned, version: str, found: list[Piece], policy: Policy) -> Iterator[Part]:
@@ -186,7 +200,7 @@ def _failure(
         "step": error.step,
         "reason": error.reason,
         "detail": error.detail,
-        "attempts": item.attempts + 1,
+        "attempts": 1,
         "run_id": policy.run_id,
         "at": datetime.now(UTC),
     }

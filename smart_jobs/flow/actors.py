@@ -28,7 +28,7 @@ class Run:
     encoder: Encoder
     unit_tokens: int
     batch_tokens: int
-    threads: int
+    threads: int = 1
 
 
 def policy(run: Run) -> units.Policy:
@@ -82,4 +82,4 @@ def planned(row: dict[str, Any]) -> Planned:
     """A planned asset from its row."""
     asset = Asset(**{**row["asset"], "meta": dict(row["asset"]["meta"])})
     partial = {version: frozenset(ordinals) for version, ordinals in row["partial"]}
-    return Planned(asset, frozenset(row["complete"]), partial, row["attempts"])
+    return Planned(asset, frozenset(row["complete"]), partial)

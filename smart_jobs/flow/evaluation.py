@@ -42,9 +42,7 @@ def run(job: Evaluate) -> dict[str, Any]:
     tables = table.create_encoder(own, spec, job.codec)
     queries = {name: _asset(text, "", "query") for name, text in task.queries.items()}
     documents = _documents(job)
-    summary = ingest.bring_in(
-        [*queries.values(), *documents.values()], tables, job.encoder, ingest.Options.of(job), "evaluate"
-    )
+    summary = ingest.bring_in([*queries.values(), *documents.values()], tables, job.encoder, ingest.Options.of(job))
     inner = table.snapshot(tables)
     corpus = _corpus(lake, spec, documents, inner, task)
     scored = _score(job, inner, queries, corpus)

@@ -1,58 +1,83 @@
-"""sources -> decode -> encode and write -> receipts -> commits: one streaming Ray Data execution a run."""
+"""sources -> plan -> receipts -> commits: what a lake lacks of a source comes in, what is gone is reported."""
 
 import json
-import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from smart_jobs import progress, schema, sources, storage
+from smart_jobs import progress, sources, storage
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.lake import commit, known, lease, libraries, table
+from smart_jobs.lake import failures, groups, known, lease, libraries, pending, prune, table
 from smart_jobs.lake.commit import Committer
-from smart_jobs.lake.lease import Lease
+from smart_jobs.lake.lease import Lease, passed_over
 from smart_jobs.lake.table import EncoderTables
 from smart_jobs.records import Asset, JobError, Planned
 from smart_jobs.settings import Cluster, Encoder, Evaluate, Ingest, Source
 
-FILES_PER_BLOCK = 16
-UNITS_PER_BLOCK = 4
+if TYPE_CHECKING:
+    from smart_jobs.flow.actors import Run
+
 FAILED_FROM = 100
 """Assets that must have come through before a share of failures means anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a run goes about its work; none of it changes what is computed."""
+    """How a run goes about its work; none of it changes what is computed.
 
+    `sources` are the names of those that are listed whole in this run: what the lake has of them beyond that is gone.
+    """
+
+    job: str
     cluster: Cluster
-    commit_seconds: float
     unit_tokens: int
     batch_tokens: int
+    commit_seconds: float = 30.0
     max_failed: float = 1.0
     wait: float = 0.0
+    retry: Collection[str] = ()
+    sources: Collection[str] = ()
+    prune: bool = False
+    max_pruned: float = 0.0
+    reached: Callable[[str], None] = passed_over
 
     @staticmethod
-    def of(job: Ingest | Evaluate) -> "Options":
-        """Those of a job's config."""
+    def of(job: Ingest | Evaluate, reached: Callable[[str], None] = passed_over) -> "Options":
+        """Those of a job's config; `reached` as in `lake.lease.Lease`."""
         if isinstance(job, Evaluate):
-            return Options(job.cluster, 30.0, job.unit_tokens, job.batch_tokens)
-        return Options(job.cluster, job.commit_seconds, job.unit_tokens, job.batch_tokens, job.max_failed, job.wait)
+            return Options("evaluate", job.cluster, job.unit_tokens, job.batch_tokens, reached=reached)
+        return Options(
+            "ingest",
+            job.cluster,
+            job.unit_tokens,
+            job.batch_tokens,
+            commit_seconds=job.commit_seconds,
+            max_failed=job.max_failed,
+            wait=job.wait,
+            retry=job.retry,
+            sources=(job.source.name,),
+            prune=job.prune,
+            max_pruned=job.max_pruned,
+            reached=reached,
+        )
 
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did, as `--json` prints it."""
+    """What a run did, as `--json` prints it; `run_id` is null where there was nothing to do.
 
-    run_id: str
+    `removed` are the assets that the lake has of the source and the source has no more; `pruned` those deleted.
+    """
+
+    run_id: str | None = None
     assets: int = 0
     segments: int = 0
     encoded: int = 0
     skipped: int = 0
+    removed: int = 0
+    pruned: int = 0
     failures: int = 0
     failed_by_reason: dict[str, int] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=lambda: {"pooled": 0, "hidden_states": 0})
@@ -60,16 +85,17 @@ class Summary:
     versions: dict[str, int] = field(default_factory=dict)
 
 
-def run(job: Ingest) -> dict[str, Any]:
+def run(job: Ingest, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:
     """Bring an encoder's tables up to date with a source. The JSON object of `smart-jobs ingest`.
 
-    Exactly-once: a run that is killed at any moment is finished by the next one. Raises JobError or UsageError.
+    Exactly-once: a run that is killed at any moment is finished by the next one. `reached` is told every step of the
+    commit protocol. Raises JobError or UsageError.
     """
     start = time.monotonic()
     spec, _ = checkpoint.resolve(job.encoder, job.text)
     assets = listed(job.source, job.lake.uri)
     tables = table.create_encoder(table.create_lake(job.lake.uri), spec, job.codec)
-    summary = bring_in(assets, tables, job.encoder, Options.of(job), "ingest")
+    summary = bring_in(assets, tables, job.encoder, Options.of(job, reached))
     summary.seconds["total"] = round(time.monotonic() - start, 3)
     return asdict(summary)
 
@@ -86,27 +112,85 @@ def listed(source: Source, lake_uri: str) -> list[Asset]:
         raise JobError(f"source {source.name}: cannot be listed: {' '.join(str(error).split())[:300]}") from error
 
 
-def bring_in(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, options: Options, job: str) -> Summary:
-    """Encode and commit what the tables lack of `assets`, under the lease. Starts Ray only if there is any."""
-    with lease.hold(tables, job, options.wait) as held:
-        start = time.monotonic()
-        waiting = commit.roll_forward(tables, held)
-        have = known.load(tables, waiting)
-        plan = [item for item in known.plan(assets, have) if item is not None]
-        summary = Summary(held.run_id, assets=len(assets), skipped=len(assets) - len(plan))
+def bring_in(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, options: Options) -> Summary:
+    """Encode and commit what the tables lack of `assets`, under the lease.
+
+    Where nothing is lacking it takes no lease, commits nothing and starts no Ray.
+    """
+    start = time.monotonic()
+    summary = Summary(assets=len(assets), skipped=len(assets))
+    if _nothing_to_do(assets, tables, options, summary):
         summary.seconds["plan"] = round(time.monotonic() - start, 3)
-        progress.say(
-            f"ingest: {len(assets):,} assets, {len(plan):,} to open, into {tables.spec.full_name} of {tables.lake.uri} "
-            f"({tables.spec.model} {tables.spec.revision[:19]}, states as {tables.codec})"
-        )
-        _compare(assets, tables, encoder, options)
-        if plan:
-            committer = Committer(tables, held, have, waiting)
-            _stream(plan, committer, run_settings(held, tables, encoder, options), options, summary)
-            _sum_up(committer, summary)
-            _check_whole([item.asset for item in plan], tables)
-        held.summary = json.dumps(asdict(summary))
         return summary
+    with lease.hold(tables, options.job, options.wait, options.reached) as held:
+        _under_lease(assets, held, tables, encoder, options, summary)
+        held.summary = json.dumps(asdict(summary))
+    return summary
+
+
+def _nothing_to_do(assets: Sequence[Asset], tables: EncoderTables, options: Options, summary: Summary) -> bool:
+    """Whether the lake is up to date already; a file that another run deletes meanwhile says that it may not be."""
+    try:
+        have = known.load(tables, groups.unfinished(tables).rows, known.passing(options.retry))
+        if any(known.plan(assets, have)) or not pending.settled(tables) or libraries.changes(tables):
+            return False
+    except FileNotFoundError:
+        return False
+    gone = prune.gone(tables, options.sources, [asset.id for asset in assets])
+    summary.removed = len(gone.assets)
+    return not (options.prune and gone.assets)
+
+
+def _under_lease(
+    assets: Sequence[Asset],
+    held: Lease,
+    tables: EncoderTables,
+    encoder: Encoder,
+    options: Options,
+    summary: Summary,
+) -> None:
+    start = time.monotonic()
+    waiting = groups.roll_forward(tables, held)
+    have = known.load(tables, waiting.rows, known.passing(options.retry))
+    plan = [item for item in known.plan(assets, have) if item is not None]
+    summary.run_id, summary.skipped = held.run_id, len(assets) - len(plan)
+    summary.seconds["plan"] = round(time.monotonic() - start, 3)
+    progress.say(
+        f"ingest: {len(assets):,} assets, {len(plan):,} to open, into {tables.spec.full_name} of {tables.lake.uri} "
+        f"({tables.spec.model} {tables.spec.revision[:19]}, states as {tables.codec})"
+    )
+    _compare(assets, tables, encoder, options)
+    committer = Committer(tables, held, have, waiting)
+    if plan:
+        from smart_jobs.flow import actors  # late: a run with nothing to encode needs no decoder
+
+        run = actors.Run(held.run_id, tables.lake.uri, tables.lake.id, tables.spec, encoder, options.unit_tokens,
+                  options.batch_tokens)  # fmt: skip
+        _stream(plan, committer, run, options, summary)
+        _check_whole([item.asset for item in plan], tables)
+    _prune(assets, committer, tables, options, summary)
+    failures.tidy(tables)
+    held.reached("tidied")
+    _sum_up(committer, summary)
+
+
+def _prune(
+    assets: Sequence[Asset], committer: Committer, tables: EncoderTables, options: Options, summary: Summary
+) -> None:
+    """Report what the sources have no more; delete it where the run may, and where it is not suspiciously much."""
+    gone = prune.gone(tables, options.sources, [asset.id for asset in assets])
+    summary.removed = len(gone.assets)
+    if not gone.assets or not options.prune:
+        return
+    if len(gone.assets) > options.max_pruned * gone.of:
+        progress.say(
+            f"ingest: {len(gone.assets):,} of {gone.of:,} assets are gone from the source, more than "
+            f"max_pruned={options.max_pruned}: nothing is deleted; if they are meant to go, say max_pruned=1"
+        )
+        return
+    committer.remove(gone.assets)
+    prune.forget_failures(tables, gone.assets)
+    summary.pruned = len(gone.assets)
 
 
 def _compare(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, options: Options) -> None:
@@ -118,41 +202,26 @@ def _compare(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, o
         from smart_jobs.encode import encoder as encoders  # late: a night without an upgrade loads no model here
         from smart_jobs.flow import actors, drift
 
-        run = actors.Run("drift", "", "", tables.spec, encoder, options.unit_tokens, options.batch_tokens, threads=1)
+        run = actors.Run("drift", "", "", tables.spec, encoder, options.unit_tokens, options.batch_tokens)
         model = encoders.load(tables.spec, checkpoint.locate(encoder), run.threads, run.batch_tokens)
         drift.check(tables, assets, actors.policy(run), model)
 
 
-def run_settings(held: Lease, tables: EncoderTables, encoder: Encoder, options: Options) -> dict[str, Any]:
-    """What `receipts` hands to every actor of the run that holds this lease."""
-    return {
-        "run_id": held.run_id,
-        "lake_uri": tables.lake.uri,
-        "lake_id": tables.lake.id,
-        "spec": tables.spec,
-        "encoder": encoder,
-        "unit_tokens": options.unit_tokens,
-        "batch_tokens": options.batch_tokens,
-    }
-
-
-def _stream(
-    plan: Sequence[Planned], committer: Committer, settings: dict[str, Any], options: Options, summary: Summary
-) -> None:
-    from smart_jobs.flow import cluster  # late: a run with nothing to do starts no Ray
+def _stream(plan: Sequence[Planned], committer: Committer, run: "Run", options: Options, summary: Summary) -> None:
+    from smart_jobs.flow import cluster, stream  # late: a run with nothing to do starts no Ray
 
     start = time.monotonic()
     with cluster.connected(options.cluster), progress.Progress("ingest", len(plan), "assets") as shown:
         summary.seconds["start"] = round(time.monotonic() - start, 3)
         due = time.monotonic() + options.commit_seconds
         assets = 0
-        for receipt in receipts(plan, settings, options):
+        for receipt in stream.receipts(plan, run, options.cluster):
             committer.add(receipt)
             for step, seconds in receipt["seconds"][0].as_py():
                 summary.seconds[step] = round(summary.seconds.get(step, 0.0) + seconds, 3)
             done = len(receipt["assets"][0])
             assets += done
-            shown.add(done, f"{committer.taken:,} segments, {committer.counts.failures:,} failures")
+            shown.add(done, f"{committer.counts.encoded:,} segments, {committer.counts.failures:,} failures")
             if time.monotonic() >= due:
                 committer.commit()
                 _check_failed(committer.counts.failed_assets, assets, options.max_failed)
@@ -160,68 +229,6 @@ def _stream(
         committer.commit()
         _check_failed(committer.counts.failed_assets, assets, options.max_failed)
         summary.seconds["stream"] = round(time.monotonic() - start - summary.seconds["start"], 3)
-
-
-def receipts(plan: Sequence[Planned], settings: dict[str, Any], options: Options) -> Iterator[pa.Table]:
-    """One-row receipts as units are done, in any order. Needs a connected Ray."""
-    import ray.data  # late, as cluster above
-    from ray.exceptions import RayError
-
-    from smart_jobs.flow import actors, cluster
-
-    pools = cluster.pools(options.cluster)
-    run = actors.Run(**settings, threads=pools.encode_threads)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.target_max_block_size = 1  # one row a block: a unit is handed on as soon as it is cut
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    units = ray.data.from_arrow(list(blocks(plan, options.unit_tokens))).map_batches(
-        actors.DecodeActor,
-        fn_constructor_args=(run,),
-        batch_size=None,
-        batch_format="pyarrow",
-        num_cpus=0,
-        compute=ray.data.ActorPoolStrategy(size=pools.decode_actors),
-    )
-    done = units.map_batches(
-        actors.EncodeActor,
-        fn_constructor_args=(run,),
-        batch_size=1,
-        batch_format="pyarrow",
-        num_cpus=pools.encode_cpus,
-        num_gpus=pools.encode_gpus,
-        compute=ray.data.ActorPoolStrategy(size=pools.encode_actors),
-    )
-    try:
-        for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-            for row in range(batch.num_rows):
-                yield batch.slice(row, 1).cast(schema.RECEIPT)
-    except RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, JobError):
-            raise cause from error
-        raise
-
-
-def blocks(plan: Sequence[Planned], unit_tokens: int) -> Iterator[pa.Table]:
-    """The plan in pieces that one decode task takes: a few files, or the rows of a few units."""
-    rows: list[dict[str, Any]] = []
-    weight = 0.0
-    for item in plan:
-        rows.append(_row(item))
-        row = item.asset.media == "row"
-        weight += item.asset.size / (UNITS_PER_BLOCK * 4 * unit_tokens) if row else 1 / FILES_PER_BLOCK
-        if weight >= 1:
-            yield pa.Table.from_pylist(rows, schema=schema.PLANNED)
-            rows, weight = [], 0.0
-    if rows:
-        yield pa.Table.from_pylist(rows, schema=schema.PLANNED)
-
-
-def _row(item: Planned) -> dict[str, Any]:
-    asset = {**asdict(item.asset), "meta": list(item.asset.meta.items())}
-    partial = [(version, sorted(ordinals)) for version, ordinals in item.partial.items()]
-    return {"asset": asset, "complete": sorted(item.complete), "partial": partial, "attempts": item.attempts}
 
 
 def _check_failed(failed: int, assets: int, most: float) -> None:
@@ -241,12 +248,8 @@ def _sum_up(committer: Committer, summary: Summary) -> None:
 
 def _check_whole(assets: Sequence[Asset], tables: EncoderTables) -> None:
     """Every planned asset must be in pooled or in failures now; raises JobError naming one that is not."""
-    have = known.load(tables, schema.POOLED.columns.empty_table())
-    lost = [
-        item.asset.uri
-        for item in known.plan(assets, have)
-        if item is not None and (item.asset.id, f"stamp:{item.asset.stamp}") not in have.attempts
-    ]
+    have = known.load(tables, groups.unfinished(tables).rows, known.never())
+    lost = [item.asset.uri for item in known.plan(assets, have) if item is not None]
     if lost:
         raise JobError(f"{len(lost)} assets are neither encoded nor recorded as failures, e.g. {lost[0]}; run it again")
 
@@ -265,5 +268,5 @@ def _planned(job: Ingest, spec: EncoderSpec, assets: Sequence[Asset]) -> list[Pl
         tables = table.open_encoder(table.open_lake(job.lake.uri), spec.full_name)
     except JobError:
         return [Planned(asset) for asset in assets]
-    have = known.load(tables, schema.POOLED.columns.empty_table())
+    have = known.load(tables, groups.unfinished(tables).rows, known.passing(job.retry))
     return [item for item in known.plan(assets, have) if item is not None]

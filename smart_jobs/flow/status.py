@@ -44,7 +44,7 @@ def _encoder(tables: EncoderTables) -> dict[str, Any]:
 
 def _stale(tables: EncoderTables) -> int:
     """Assets whose newest version is not the one that is searched: it went bad, or has not all come in."""
-    have = known.load(tables, schema.POOLED.columns.empty_table())
+    have = known.load(tables, schema.POOLED.columns.empty_table(), known.never())
     return sum(have.stamps[asset][1] not in versions for asset, versions in have.pooled.items() if asset in have.stamps)
 
 

@@ -1,40 +1,64 @@
 """What a lake already has of each asset, and so what is left to do: the anti-join of every run."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from smart_jobs import schema
 from smart_jobs.lake import table
 from smart_jobs.lake.table import EncoderTables
-from smart_jobs.records import MAX_ATTEMPTS, RETRIED, Asset, Planned
+from smart_jobs.records import MAX_ATTEMPTS, RETRIED, Asset, Planned, content_of
 
 ORDINALS = ["asset_id", "version", "ordinal", "of"]
+
+
+Part = tuple[str, str, int | None]
+"""Asset id, content and ordinal of what can fail."""
 
 
 @dataclass(slots=True)
 class Known:
     """By asset id: the stamp and version last seen, versions that are whole, ordinals of those that are not.
 
-    `pooled` has the versions with rows in pooled, whole or not; `attempts` those that may be tried again.
+    `pooled` has the versions with rows in pooled, whole or not, and `segments` the sorted ids of those rows. `attempts`
+    says how often an ordinal of a content failed (ordinal null: the asset as a whole).
     """
 
     stamps: dict[str, tuple[str, str]] = field(default_factory=dict)
     complete: dict[str, frozenset[str]] = field(default_factory=dict)
     partial: dict[str, dict[str, frozenset[int]]] = field(default_factory=dict)
     pooled: dict[str, frozenset[str]] = field(default_factory=dict)
-    attempts: dict[tuple[str, str], int] = field(default_factory=dict)
+    segments: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    attempts: dict[Part, int] = field(default_factory=dict)
 
 
-def load(tables: EncoderTables, waiting: pa.Table) -> Known:
+Again = Callable[[str, int], bool]
+"""Whether a failure of this reason, met that often, is to be tried again."""
+
+
+def passing(retry: Collection[str]) -> Again:
+    """What may pass by itself is tried `MAX_ATTEMPTS` times in all, the reasons in `retry` in any case."""
+    return lambda reason, attempts: reason in retry or (reason in RETRIED and attempts < MAX_ATTEMPTS)
+
+
+def never() -> Again:
+    """Every failure settles its segment or asset."""
+    return lambda _reason, _attempts: False
+
+
+def load(tables: EncoderTables, waiting: pa.Table, again: Again) -> Known:
     """Read it from pooled, failures, assets, and the pooled rows of `waiting` that are held back until a swap."""
-    pooled = table.read(table.open_table(tables.table_uri(schema.POOLED)), ORDINALS)
+    rows = table.read(table.open_table(tables.table_uri(schema.POOLED)), ["segment_id", *ORDINALS])
+    segments, pooled = np.sort(rows["segment_id"].to_numpy()), rows.select(ORDINALS)
     failures = _failures(tables)
     attempts = _attempts(failures)
-    settled = failures.filter(pa.array([_settled(row, attempts) for row in _keys(failures)], pa.bool_()))
+    reasons = failures["reason"].to_pylist()
+    open_again = [again(reason, attempts[part]) for part, reason in zip(_failed(failures), reasons, strict=True)]
+    settled = failures.filter(pc.invert(pa.array(open_again, pa.bool_())))
     with_ordinal = settled.filter(pc.is_valid(settled["ordinal"])).select(ORDINALS)
     whole = settled.filter(pc.is_null(settled["ordinal"]))
     done = pa.concat_tables([part.cast(pooled.schema) for part in (pooled, with_ordinal, waiting.select(ORDINALS))])
@@ -46,6 +70,7 @@ def load(tables: EncoderTables, waiting: pa.Table) -> Known:
         complete={asset: frozenset(versions) for asset, versions in complete.items()},
         partial=partial,
         pooled=_versions(pooled),
+        segments=segments,
         attempts=attempts,
     )
 
@@ -56,23 +81,17 @@ def _failures(tables: EncoderTables) -> pa.Table:
     return table.read(table.open_table(tables.table_uri(schema.FAILURES)), columns, mine)
 
 
-def _keys(failures: pa.Table) -> Iterable[tuple[str, str, str]]:
-    columns = (failures[name].to_pylist() for name in ("asset_id", "version", "reason"))
-    return zip(*columns, strict=True)
+def _failed(failures: pa.Table) -> Iterator[Part]:
+    columns = (failures[name].to_pylist() for name in ("asset_id", "version", "ordinal"))
+    for asset, version, ordinal in zip(*columns, strict=True):
+        yield asset, content_of(version), ordinal
 
 
-def _attempts(failures: pa.Table) -> dict[tuple[str, str], int]:
-    """The most attempts at each asset version whose failure may pass by itself."""
-    found: dict[tuple[str, str], int] = defaultdict(int)
-    for (asset, version, reason), count in zip(_keys(failures), failures["attempts"].to_pylist(), strict=True):
-        if reason in RETRIED:
-            found[asset, version] = max(found[asset, version], count)
+def _attempts(failures: pa.Table) -> dict[Part, int]:
+    found: dict[Part, int] = defaultdict(int)
+    for part, count in zip(_failed(failures), failures["attempts"].to_pylist(), strict=True):
+        found[part] = max(found[part], count)
     return dict(found)
-
-
-def _settled(key: tuple[str, str, str], attempts: dict[tuple[str, str], int]) -> bool:
-    asset, version, reason = key
-    return reason not in RETRIED or attempts[asset, version] >= MAX_ATTEMPTS
 
 
 def _complete(
@@ -124,9 +143,7 @@ def plan(assets: Iterable[Asset], known: Known) -> Iterator[Planned | None]:
         key = asset.id
         complete = known.complete.get(key, frozenset())
         stamp, version = known.stamps.get(key, ("", ""))
-        unread = f"stamp:{asset.stamp}"
-        if (stamp == asset.stamp and version in complete) or unread in complete:
+        if (stamp == asset.stamp and version in complete) or f"stamp:{asset.stamp}" in complete:
             yield None
         else:
-            attempts = known.attempts.get((key, unread), 0)
-            yield Planned(asset, complete, known.partial.get(key, {}), attempts)
+            yield Planned(asset, complete, known.partial.get(key, {}))

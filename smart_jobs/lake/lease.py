@@ -12,7 +12,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,13 +36,22 @@ class DeposedError(JobError):
     """Another run has taken the lease; nothing more may be committed by this one."""
 
 
+def passed_over(step: str) -> None:
+    """What a run does when a step of the commit protocol is reached: nothing."""
+
+
 @dataclass(slots=True)
 class Lease:
-    """The right to commit for one spec. `summary` is what the run's last row says."""
+    """The right to commit for one spec. `summary` is what the run's last row says.
+
+    `reached` is called with the name of every step of the commit protocol when it is done: fault tests end the process
+    there.
+    """
 
     run_id: str
     epoch: int
     summary: str = ""
+    reached: Callable[[str], None] = passed_over
 
     def version(self, n: int) -> int:
         """The transaction version of this run's n-th commit: later epochs are above all of an earlier one's."""
@@ -50,17 +59,20 @@ class Lease:
 
 
 @contextlib.contextmanager
-def hold(tables: EncoderTables, job: str, wait: float) -> Iterator[Lease]:
+def hold(tables: EncoderTables, job: str, wait: float, reached: Callable[[str], None] = passed_over) -> Iterator[Lease]:
     """Hold the lease while the block runs; `runs` says how it ended.
 
     Raises JobError naming the other run where one is alive and stays so for `wait` seconds. A run that is killed keeps
     its claim, which delays the next one by at most `DEAD_AFTER` seconds.
     """
     lease = _claim(tables, job, time.monotonic() + wait)
+    lease.reached = reached
+    heartbeat = _heartbeat(tables, lease.run_id)
     stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(_heartbeat(tables), lease.run_id, stop), daemon=True)
+    beat = threading.Thread(target=_beat, args=(heartbeat, stop), daemon=True)
     beat.start()
     phase = "failed"
+    lease.reached("claimed")
     try:
         yield lease
         phase = "end"
@@ -68,18 +80,19 @@ def hold(tables: EncoderTables, job: str, wait: float) -> Iterator[Lease]:
         stop.set()
         beat.join()
         _append(tables, _row(tables, lease, job, phase), f"run/{lease.run_id}", 1)
-        storage.delete(_heartbeat(tables))
+        storage.delete(heartbeat)
 
 
-def _heartbeat(tables: EncoderTables) -> str:
-    return storage.join(tables.uri, "_lease", "heartbeat.json")
+def _heartbeat(tables: EncoderTables, run_id: str) -> str:
+    """A file for each run: one that was deposed and still beats keeps nobody else's claim alive."""
+    return storage.join(tables.uri, "_lease", f"{run_id}.json")
 
 
-def _beat(uri: str, run_id: str, stop: threading.Event) -> None:
+def _beat(uri: str, stop: threading.Event) -> None:
     count = 0
     while True:
         with contextlib.suppress(OSError):  # a passing fault may cost a beat, not all that follow
-            storage.write_bytes(uri, json.dumps({"run_id": run_id, "beat": count}).encode())
+            storage.write_bytes(uri, json.dumps({"beat": count}).encode())
         count += 1
         if stop.wait(HEARTBEAT_SECONDS):
             return
@@ -103,6 +116,8 @@ def _claim(tables: EncoderTables, job: str, deadline: float) -> Lease:
         with contextlib.suppress(CommitFailedError):
             file = _file(tables, _row(tables, lease, job, "start"))
             table.commit(runs, Change([file], [], {app: lease.epoch}, {}))
+            if holder is not None:
+                storage.delete(_heartbeat(tables, holder["run_id"]))
             return lease
 
 
@@ -117,18 +132,19 @@ def _holder(runs: DeltaTable, spec: str) -> Mapping[str, Any] | None:
 def _alive(tables: EncoderTables, holder: Mapping[str, Any]) -> bool:
     if holder["host"] == socket.gethostname() and not _running(holder["pid"]):
         return False
-    first = _beats(tables)
+    heartbeat = _heartbeat(tables, holder["run_id"])
+    first = _beats(heartbeat)
     end = time.monotonic() + DEAD_AFTER
     while time.monotonic() < end:
         time.sleep(POLL_SECONDS)
-        if _beats(tables) != first:
+        if _beats(heartbeat) != first:
             return True
     return False
 
 
-def _beats(tables: EncoderTables) -> bytes:
+def _beats(uri: str) -> bytes:
     with contextlib.suppress(FileNotFoundError):
-        return storage.read_bytes(_heartbeat(tables))
+        return storage.read_bytes(uri)
     return b""
 
 

@@ -4,13 +4,16 @@
 assets in that order, each with `Transaction(spec digest, version)`: a table that has it already is passed over, so a
 pending file may be applied any number of times, by whoever holds the lease, after a crash at any point.
 
+Only the encoder's own tables lose files here: those that all encoders share have other writers, who may replace the
+same file (`rewriting.py` has the commit for that).
+
 Each such commit carries `Transaction("fence/<spec digest>", epoch)` too. A new run raises the fence of every table
 before it looks at the pending files: one that it does not find is of a deposed run, and all of its commits fail.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from deltalake.exceptions import CommitFailedError
 
@@ -24,13 +27,17 @@ ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What commit `version` adds to each table (by name), which files of pooled it replaces, and what still waits."""
+    """What commit `version` adds to each table and takes from it (by name), and the files of rows that still wait.
+
+    `rewrites`: the tables hold the same rows afterwards, in other files; readers of changes may pass over it.
+    """
 
     version: int
     run_id: str
     adds: Mapping[str, Sequence[File]]
-    removes: Sequence[str] = ()
-    waiting: str | None = None
+    removes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    waiting: Sequence[str] = ()
+    rewrites: bool = False
 
     @property
     def epoch(self) -> int:
@@ -39,16 +46,14 @@ class Pending:
 
     def to_bytes(self) -> bytes:
         """As JSON."""
-        adds = {name: [asdict(file) for file in files] for name, files in self.adds.items()}
-        content = {"version": self.version, "run_id": self.run_id, "adds": adds, "removes": list(self.removes)}
-        return json.dumps(content | {"waiting": self.waiting}).encode()
+        return json.dumps(asdict(self)).encode()
 
     @staticmethod
     def from_bytes(data: bytes) -> "Pending":
         """What `to_bytes` wrote."""
         content = json.loads(data)
         adds = {name: [File(**file) for file in files] for name, files in content["adds"].items()}
-        return Pending(content["version"], content["run_id"], adds, content["removes"], content["waiting"])
+        return Pending(**{**content, "adds": adds})
 
 
 def _folder(tables: EncoderTables) -> str:
@@ -71,6 +76,14 @@ def remove(tables: EncoderTables, pending: Pending) -> None:
     storage.delete(storage.join(_folder(tables), f"{pending.version:020d}.json"))
 
 
+def settled(tables: EncoderTables) -> bool:
+    """Whether no commit is left to finish: every table has the newest pending one."""
+    left = listed(tables)
+    kinds = schema.COMMIT_ORDER if left else ()
+    handles = (table.open_table(tables.table_uri(kind)) for kind in kinds if _touches(left[-1], kind))
+    return all((handle.transaction_version(tables.spec.digest) or 0) >= left[-1].version for handle in handles)
+
+
 def apply(tables: EncoderTables, pending: Pending, lease: Lease) -> dict[str, int]:
     """Commit what is not committed yet; the resulting version of each table that it touches.
 
@@ -78,17 +91,25 @@ def apply(tables: EncoderTables, pending: Pending, lease: Lease) -> dict[str, in
     """
     versions: dict[str, int] = {}
     for kind in schema.COMMIT_ORDER:
-        files = pending.adds.get(kind.name, ())
-        removes = pending.removes if kind is schema.POOLED else ()
-        if files or removes:
-            versions[kind.name] = _once(tables, kind, lease, _Part(tables.spec.digest, pending.version, files, removes))
+        if _touches(pending, kind):
+            adds, removes = pending.adds.get(kind.name, ()), pending.removes.get(kind.name, ())
+            part = _Part(tables.spec.digest, pending.version, adds, removes, pending.rewrites)
+            versions[kind.name] = _once(tables, kind, lease, part)
+            lease.reached(f"{kind.name} committed")
     return versions
+
+
+def _touches(pending: Pending, kind: schema.Table) -> bool:
+    """Whether a table takes part; pooled also where hidden_states loses files, to name the version without them."""
+    moved = kind is schema.POOLED and pending.removes.get(schema.HIDDEN_STATES.name)
+    return bool(pending.adds.get(kind.name) or pending.removes.get(kind.name) or moved)
 
 
 def fence(tables: EncoderTables, lease: Lease) -> None:
     """An empty commit to each table with the new epoch: whoever still holds an older lease fails at its next commit."""
     for kind in schema.COMMIT_ORDER:
         _once(tables, kind, lease, _Part(_fence(tables), lease.epoch))
+    lease.reached("fenced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,7 @@ class _Part:
     version: int
     files: Sequence[File] = ()
     removes: Sequence[str] = ()
+    rewrites: bool = False
 
 
 def _fence(tables: EncoderTables) -> str:
@@ -113,8 +135,9 @@ def _once(tables: EncoderTables, kind: schema.Table, lease: Lease, part: _Part) 
             raise DeposedError(f"{uri}: run {lease.run_id} was deposed by a later one; nothing more is committed")
         if (handle.transaction_version(part.app) or 0) >= part.version:
             break
+        change = Change(part.files, part.removes, apps, _metadata(tables, kind, lease), not part.rewrites)
         try:
-            table.commit(handle, Change(part.files, part.removes, apps, _metadata(tables, kind, lease)))
+            table.commit(handle, change)
             break
         except CommitFailedError:
             if attempt == ATTEMPTS - 1:

@@ -182,12 +182,16 @@ def stats(rows: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One commit to one table: files that come, paths that go, and {application: its transaction version}."""
+    """One commit to one table: files that come, paths that go, and {application: its transaction version}.
+
+    `data_change` is false where the rows stay the same and only the files differ.
+    """
 
     adds: Sequence[File]
     removes: Sequence[str]
     apps: Mapping[str, int]
     metadata: Mapping[str, str]
+    data_change: bool = True
 
 
 def commit(table: DeltaTable, change: Change) -> None:
@@ -198,9 +202,10 @@ def commit(table: DeltaTable, change: Change) -> None:
     """
     now = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [
-        AddAction(file.path, file.size, {}, now, data_change=True, stats=file.stats) for file in change.adds
+        AddAction(file.path, file.size, {}, now, data_change=change.data_change, stats=file.stats)
+        for file in change.adds
     ]
-    actions += [RemoveAction(path, True, now) for path in change.removes]
+    actions += [RemoveAction(path, change.data_change, now) for path in change.removes]
     table.create_write_transaction(
         actions,
         mode="append",

@@ -19,8 +19,8 @@ from pipelines import demo_corpus
 from smart_jobs import config, settings, sources
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
-from smart_jobs.flow import actors, cluster, ingest
-from smart_jobs.lake import commit, known, lease, table
+from smart_jobs.flow import actors, cluster, stream
+from smart_jobs.lake import groups, known, lease, table
 from smart_jobs.lake.commit import Committer
 from smart_jobs.records import Planned
 
@@ -45,22 +45,22 @@ def main() -> None:
     report(pairs, options.threads)
 
 
-def flow(job: settings.Ingest, lake: Path) -> dict[str, float]:
+def flow(job: settings.Ingest, folder: Path) -> dict[str, float]:
     """One ingest of everything into a fresh lake; seconds from the end of the warm-up to the last commit."""
     spec, _ = checkpoint.resolve(job.encoder, job.text)
     plan = [Planned(asset) for asset in sources.assets(job.source)]
-    tables = table.create_encoder(table.create_lake(str(lake)), spec, None)
+    tables = table.create_encoder(table.create_lake(str(folder)), spec, None)
     with lease.hold(tables, "bench", 0) as held:
-        waiting = commit.roll_forward(tables, held)
-        committer = Committer(tables, held, known.load(tables, waiting), waiting)
-        options = ingest.Options.of(job)
-        settings_of_run = ingest.run_settings(held, tables, job.encoder, options)
+        waiting = groups.roll_forward(tables, held)
+        committer = Committer(tables, held, known.load(tables, waiting.rows, known.passing(())), waiting)
+        lake = tables.lake
+        run = actors.Run(held.run_id, lake.uri, lake.id, spec, job.encoder, job.unit_tokens, job.batch_tokens)
         seconds: dict[str, float] = {"encode": 0.0, "write": 0.0, "commit": 0.0}
         start, before = 0.0, 0
-        for number, receipt in enumerate(ingest.receipts(plan, settings_of_run, options)):
+        for number, receipt in enumerate(stream.receipts(plan, run, job.cluster)):
             committer.add(receipt)
             if number < WARM_UP:
-                start, before = time.perf_counter(), committer.taken
+                start, before = time.perf_counter(), committer.counts.encoded
                 continue
             for step, spent in receipt["seconds"][0].as_py():
                 seconds[step] += spent
@@ -68,7 +68,7 @@ def flow(job: settings.Ingest, lake: Path) -> dict[str, float]:
         committer.commit()
     end = time.perf_counter()
     seconds["commit"] = end - last
-    return {"segments": committer.taken - before, "seconds": end - start, **seconds}
+    return {"segments": committer.counts.encoded - before, "seconds": end - start, **seconds}
 
 
 def bare(job: settings.Ingest, threads: int) -> dict[str, float]:
@@ -76,7 +76,7 @@ def bare(job: settings.Ingest, threads: int) -> dict[str, float]:
     spec, folder = checkpoint.resolve(job.encoder, job.text)
     run = actors.Run("bench", "", "", spec, job.encoder, job.unit_tokens, job.batch_tokens, threads)
     plan = [Planned(asset) for asset in sources.assets(job.source)]
-    cut = [unit for block in ingest.blocks(plan, job.unit_tokens)
+    cut = [unit for block in stream.blocks(plan, job.unit_tokens)
            for unit in units.units(map(actors.planned, block.to_pylist()), actors.policy(run))]  # fmt: skip
     segments = [[units.segment(row) for row in unit["segments"][0].as_py()] for unit in cut]
     model = encoder.load(spec, folder, threads, job.batch_tokens)

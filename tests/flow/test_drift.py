@@ -9,7 +9,7 @@ from smart_jobs import schema
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.flow import actors, drift
-from smart_jobs.lake import commit, known, lease, libraries, table, writer
+from smart_jobs.lake import groups, known, lease, libraries, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.records import Embedding, JobError, Planned
 from smart_jobs.settings import Encoder, Source, Text
@@ -29,8 +29,8 @@ def stored(tmp_path, tiny_encoder):
     model = encoder.load(spec, folder, 1, 512)
     found = list(assets(Source(name="docs", uri=(str(tmp_path / "docs"),))))
     with lease.hold(tables, "ingest", 0) as held:
-        waiting = commit.roll_forward(tables, held)
-        committer = Committer(tables, held, known.load(tables, waiting), waiting)
+        waiting = groups.roll_forward(tables, held)
+        committer = Committer(tables, held, known.load(tables, waiting.rows, known.passing(())), waiting)
         for unit in units.units([Planned(asset) for asset in found], policy):
             segments = [units.segment(row) for row in unit["segments"][0].as_py()]
             committer.add(writer.receipt(tables, unit, segments, model.encode(segments), held.run_id))

@@ -20,8 +20,9 @@ def tables(tmp_path):
     return make_tables(tmp_path)
 
 
-def planned(tables, *docs, waiting=NOTHING):
-    return list(known.plan([doc.asset for doc in docs], known.load(tables, waiting)))
+def planned(tables, *docs, waiting=NOTHING, again=None):
+    have = known.load(tables, waiting, again or known.passing(()))
+    return list(known.plan([doc.asset for doc in docs], have))
 
 
 def record(tables, *rows):
@@ -79,12 +80,23 @@ def test_rows_that_wait_are_accounted_for_and_never_whole(tables):
 def test_a_passing_fault_is_retried_until_it_had_its_attempts(tables, reason):
     doc = Doc("a", "v1", "g")
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        (item,) = planned(tables, doc)
-        assert item.attempts == attempt - 1
-        record(tables, failure_row(doc.asset.id, f"stamp:{doc.asset.stamp}", reason=reason, attempts=item.attempts + 1))
+        assert planned(tables, doc) != [None]
+        record(tables, failure_row(doc.asset.id, f"stamp:{doc.asset.stamp}", reason=reason, attempts=attempt))
+        have = known.load(tables, NOTHING, known.passing(()))
+        assert have.attempts == {(doc.asset.id, f"stamp:{doc.asset.stamp}", None): attempt}
     assert planned(tables, doc) == [None]
-    (again,) = planned(tables, Doc("a", "v1", "g", stamp="another"))
-    assert again.attempts == 0
+    assert planned(tables, doc, again=known.passing([reason])) != [None]
+    assert planned(tables, Doc("a", "v1", "g", stamp="another")) != [None]
+
+
+def test_a_settled_failure_is_tried_again_where_its_reason_is_named(tables):
+    doc = Doc("a", "v1", "gb")
+    Run().ingest(tables, [doc], 1)
+    assert planned(tables, doc) == planned(tables, doc, again=known.passing(["empty"])) == [None]
+    (item,) = planned(tables, doc, again=known.passing(["not_finite"]))
+    assert dict(item.partial) == {"v1": {0}}
+    record(tables, failure_row(doc.asset.id, "v1", reason="read_error", ordinal=0, of=2))
+    assert planned(tables, doc, again=known.never()) == [None]
 
 
 @pytest.mark.parametrize(("spec", "counts"), [("mine", True), (None, True), ("another", False)])
@@ -126,11 +138,10 @@ OF = 3
 
 
 def naive(doc, pooled, waiting, failures, stamps):
-    """None, or (complete, partial, attempts): the words of the design, one after the other."""
+    """None, or (complete, partial): the words of the design, one after the other."""
     mine = [(*row[2:],) for row in failures if row[0] in ("mine", None) and row[1] == doc.uri]
-    tries = {v: max(n for w, _, why, n in mine if w == v and why in RETRIED)
-             for v, _, why, _ in mine if why in RETRIED}  # fmt: skip
-    settled = [(v, o) for v, o, why, _ in mine if why not in RETRIED or tries[v] >= MAX_ATTEMPTS]
+    tries = {(v, o): max(n for w, p, _, n in mine if (w, p) == (v, o)) for v, o, _, _ in mine}
+    settled = [(v, o) for v, o, why, _ in mine if why not in RETRIED or tries[v, o] >= MAX_ATTEMPTS]
     held = {version for uri, version, _ in waiting if uri == doc.uri}
     done = defaultdict(set)
     for version, ordinal in [row[1:] for row in pooled + waiting if row[0] == doc.uri] + settled:
@@ -142,7 +153,7 @@ def naive(doc, pooled, waiting, failures, stamps):
     unread = f"stamp:{doc.asset.stamp}"
     if (stamp == doc.asset.stamp and version in complete) or unread in complete:
         return None
-    return complete, partial, tries.get(unread, 0)
+    return complete, partial
 
 
 def pooled_row(uri, version, ordinal):
@@ -183,5 +194,5 @@ def test_a_plan_is_what_a_naive_reading_of_the_tables_gives(tmp_path_factory, po
     held = pa.Table.from_pylist([pooled_row(*row) for row in waiting], schema=schema.POOLED.columns)
     docs = [Doc("a", "v1", "g"), Doc("b", "v2", "g"), Doc("c", "v1", "g")]
     for doc, item in zip(docs, planned(tables, *docs, waiting=held), strict=True):
-        found = item and (set(item.complete), {v: set(o) for v, o in item.partial.items()}, item.attempts)
+        found = item and (set(item.complete), {v: set(o) for v, o in item.partial.items()})
         assert found == naive(doc, pooled, waiting, failures, stamps)

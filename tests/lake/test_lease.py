@@ -15,7 +15,7 @@ import pytest
 from lake_making import Doc, Run, decode, make_receipt, make_spec, make_tables, promised, rows_of, shown
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import commit, known, lease, table
+from smart_jobs.lake import groups, known, lease, table
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import DeposedError
 from smart_jobs.records import JobError, Planned
@@ -207,8 +207,8 @@ def test_a_deposed_writer_fails_at_its_next_commit_and_shows_nothing(tables, fas
     mine, theirs = Doc("mine", "v1", "gb"), Doc("theirs", "v1", "gg")
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 600.0)  # beats once, then stands still as a paused process does
     with contextlib.suppress(DeposedError), lease.hold(tables, "ingest", 0) as held:
-        waiting = commit.roll_forward(tables, held)
-        committer = Committer(tables, held, known.load(tables, waiting), waiting)
+        waiting = groups.roll_forward(tables, held)
+        committer = Committer(tables, held, known.load(tables, waiting.rows, known.passing(())), waiting)
         committer.add(make_receipt(tables, decode(Planned(mine.asset), mine, held.run_id)))
         with lease.hold(tables, "ingest", 0) as later:
             assert later.epoch == held.epoch + 1

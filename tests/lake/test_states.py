@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lake_making import Doc, Run, embed, make_committer, make_receipt, make_segment, make_spec, make_tables, rows_of
 
 from smart_jobs import codec, schema, storage
-from smart_jobs.lake import commit, known, table, writer
+from smart_jobs.lake import groups, known, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease
 from smart_jobs.lake.states import GAP, StatesReader
@@ -150,8 +150,8 @@ def test_states_are_readable_while_their_rows_still_wait(tmp_path):
     tables = make_tables(tmp_path)
     Run().ingest(tables, [Doc("a", "v1", "g")], 1)
     held = Lease("run-2", 2)
-    waiting = commit.roll_forward(tables, held)
-    committer = Committer(tables, held, known.load(tables, waiting), waiting)
+    waiting = groups.roll_forward(tables, held)
+    committer = Committer(tables, held, known.load(tables, waiting.rows, known.passing(())), waiting)
     committer.add(make_receipt(tables, [make_segment("a", "v2", 0, 2)]))
     committer.commit()
     snapshot = table.snapshot(tables)
