@@ -79,7 +79,7 @@ def hold(tables: EncoderTables, job: str, wait: float, reached: Callable[[str], 
     finally:
         stop.set()
         beat.join()
-        _append(tables, _row(tables, lease, job, phase), f"run/{lease.run_id}", 1)
+        table.append(tables.lake, schema.RUNS, [_row(tables, lease, job, phase)], f"run/{lease.run_id}")
         storage.delete(heartbeat)
 
 
@@ -176,8 +176,3 @@ def _row(tables: EncoderTables, lease: Lease, job: str, phase: str) -> dict[str,
 def _file(tables: EncoderTables, row: Mapping[str, Any]) -> table.File:
     rows = pa.Table.from_pylist([dict(row)], schema=schema.RUNS.columns)
     return table.write_file(tables.table_uri(schema.RUNS), schema.RUNS, rows)
-
-
-def _append(tables: EncoderTables, row: Mapping[str, Any], app: str, version: int) -> None:
-    runs = table.open_table(tables.table_uri(schema.RUNS))
-    table.commit(runs, Change([_file(tables, row)], [], {app: version}, {}))

@@ -22,8 +22,6 @@ from smart_jobs.lake import table
 from smart_jobs.lake.lease import DeposedError, Lease
 from smart_jobs.lake.table import Change, EncoderTables, File
 
-ATTEMPTS = 10
-
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -129,7 +127,7 @@ def _fence(tables: EncoderTables) -> str:
 
 def _once(tables: EncoderTables, kind: schema.Table, lease: Lease, part: _Part) -> int:
     uri, apps = tables.table_uri(kind), {part.app: part.version, _fence(tables): lease.epoch}
-    for attempt in range(ATTEMPTS):
+    for attempt in range(table.ATTEMPTS):
         handle = table.open_table(uri)
         if (handle.transaction_version(_fence(tables)) or 0) > lease.epoch:
             raise DeposedError(f"{uri}: run {lease.run_id} was deposed by a later one; nothing more is committed")
@@ -140,7 +138,7 @@ def _once(tables: EncoderTables, kind: schema.Table, lease: Lease, part: _Part) 
             table.commit(handle, change)
             break
         except CommitFailedError:
-            if attempt == ATTEMPTS - 1:
+            if attempt == table.ATTEMPTS - 1:
                 raise
     return int(handle.version())
 

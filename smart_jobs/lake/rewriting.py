@@ -16,8 +16,6 @@ from smart_jobs import schema
 from smart_jobs.lake import table
 from smart_jobs.lake.table import Change, EncoderTables
 
-ATTEMPTS = 10
-
 Keep = Callable[[pa.Table], pa.Array]
 """Rows -> a bool for each: does it stay."""
 
@@ -55,7 +53,7 @@ def drop(tables: EncoderTables, kind: schema.Table, affected: Any, keep: Keep) -
     without the rows.
     """
     uri = tables.table_uri(kind)
-    for attempt in range(ATTEMPTS):
+    for attempt in range(table.ATTEMPTS):
         handle = table.open_table(uri)
         found = rest(handle, kind, affected, keep)
         if not found.gone:
@@ -65,7 +63,7 @@ def drop(tables: EncoderTables, kind: schema.Table, affected: Any, keep: Keep) -
         try:
             table.commit(handle, Change(files, found.removes, {}, {}))
         except CommitFailedError:
-            if attempt == ATTEMPTS - 1:
+            if attempt == table.ATTEMPTS - 1:
                 raise
         else:
             return found.gone

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from smart_jobs import schema, storage
@@ -20,6 +20,10 @@ from smart_jobs.records import JobError
 
 PROPERTIES = {"delta.logRetentionDuration": "interval 3650 days"}
 """Delta forgets versions after 30 days by default; ours are pinned by indexes and evaluations."""
+
+
+ATTEMPTS = 10
+"""Commits that are tried before a table is called too busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,11 +223,22 @@ def commit(table: DeltaTable, change: Change) -> None:
 
 
 def append(lake: Lake, table: schema.Table, rows: Sequence[Mapping[str, Any]], app: str) -> None:
-    """Append a few rows to a shared table in one commit of its own, e.g. an evaluation's results."""
+    """Append a few rows to a shared table in one commit of its own, e.g. an evaluation's results.
+
+    Tries again where another writer's rewriting of files got in between: Delta takes every append for a reader of all.
+    """
     uri = lake.table_uri(table)
-    handle = open_table(uri)
     file = write_file(uri, table, pa.Table.from_pylist(list(rows), schema=table.columns))
-    commit(handle, Change([file], [], {app: (handle.transaction_version(app) or 0) + 1}, {}))
+    version = (open_table(uri).transaction_version(app) or 0) + 1
+    for attempt in range(ATTEMPTS):
+        handle = open_table(uri)
+        if (handle.transaction_version(app) or 0) >= version:
+            return
+        try:
+            commit(handle, Change([file], [], {app: version}, {}))
+        except CommitFailedError:
+            if attempt == ATTEMPTS - 1:
+                raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Edges:
     def __init__(self, at=None):
         self.count, self.at = 0, at
 
-    def __call__(self, step):
+    def __call__(self, _step):
         hit, self.count = self.count == self.at, self.count + 1
         if hit:
             raise Killed
@@ -333,7 +333,7 @@ def test_counts_are_what_was_committed(tmp_path):
     committer = make_committer(tables)
     for doc in FIRST:
         committer.add(make_receipt(tables, decode(Planned(doc.asset), doc, "run-1")))
-    assert (committer.taken, committer.counts.encoded) == (5, 0)
+    assert (committer.counts.encoded, committer.counts.pooled_bytes) == (5, 0)
     committer.commit()
     counts = committer.counts
     assert (counts.encoded, counts.failures, counts.failed_assets) == (5, 2, 1)
