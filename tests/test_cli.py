@@ -302,7 +302,9 @@ def test_help_and_mistakes_load_nothing_heavy():
     assert python(code).splitlines()[-1] == f"{[0] * (len(verbs) - 1) + [2]} []"
 
 
-@pytest.mark.parametrize("module", ["smart_jobs.config", "smart_jobs.flow.ingest", "smart_jobs.flow.status"])
+@pytest.mark.parametrize(
+    "module", ["smart_jobs.config", "smart_jobs.flow.ingest", "smart_jobs.flow.status", "smart_jobs.flow.sql"]
+)
 def test_planning_loads_neither_torch_nor_faiss_nor_ray(module):
     assert python(f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])") == "[]\n"
 

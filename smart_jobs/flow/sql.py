@@ -11,7 +11,6 @@ import pyarrow as pa
 from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
-from smart_jobs.flow import analyses
 from smart_jobs.lake import catalog, table
 from smart_jobs.lake.catalog import Catalog
 from smart_jobs.records import JobError, UsageError
@@ -37,6 +36,8 @@ def run(job: Sql) -> dict[str, Any]:
     _check(job)
     lake = table.open_lake(job.lake.uri)
     if job.analysis is not None:
+        from smart_jobs.flow import analyses  # late: a query loads no faiss
+
         return analyses.run(job, lake)
     return ask(catalog.of(lake, job.encoder), str(job.query), job.limit)
 
@@ -46,6 +47,8 @@ def dry_run(job: Sql) -> dict[str, Any]:
     _check(job)
     lake = table.open_lake(job.lake.uri)
     if job.analysis is not None:
+        from smart_jobs.flow import analyses  # late, as above
+
         return {"dry_run": True, **analyses.cost(job, lake)}
     query = str(job.query)
     plan = ask(catalog.of(lake, job.encoder), query if _explains(query) else f"EXPLAIN {query}", None)["rows"]
