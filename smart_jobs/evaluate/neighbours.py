@@ -44,9 +44,23 @@ def nearest_rows(vectors: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
         cosines = np.where(rows[:, None] == columns, -np.inf, vectors[rows] @ block.T)
         seen = np.concatenate([best, cosines], axis=1)
         names = np.concatenate([found, np.broadcast_to(columns, cosines.shape)], axis=1)
-        order = np.argsort(-seen, axis=1, kind="stable")[:, :k]
+        order = _top(seen, k)
         best, found = np.take_along_axis(seen, order, axis=1), np.take_along_axis(names, order, axis=1)
     return found
+
+
+def _top(scores: np.ndarray, k: int) -> np.ndarray:
+    """(r, k): the columns of the k highest of each row of `scores` (r, c), best first, of equal ones the first.
+
+    By partition rather than by sorting whole rows, which costs more than the products that they come from.
+    """
+    kth = np.partition(scores, -k, axis=1)[:, [-k]]
+    above, equal = scores > kth, scores == kth
+    room = k - above.sum(axis=1, keepdims=True)
+    chosen = above | (equal & (np.cumsum(equal, axis=1) <= room))
+    columns = np.nonzero(chosen)[1].reshape(len(scores), k)
+    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(columns, order, axis=1)
 
 
 def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:

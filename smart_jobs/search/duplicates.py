@@ -8,6 +8,10 @@ import numpy as np
 BLOCK = 2048
 """Rows of a block: its matrix of cosines is 4·BLOCK² bytes, 16 MiB."""
 
+PLACES = 6
+MARGIN = 10**-PLACES
+"""More than rounding to `PLACES` can add: what is below by that much is not looked at again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
@@ -32,17 +36,16 @@ def near_duplicates(vectors: np.ndarray, groups: np.ndarray | None, cosine: floa
     return kept
 
 
-def _blocks(vectors: np.ndarray, groups: np.ndarray | None, cosine: float) -> Iterator[Pairs]:
+def _blocks(vectors: np.ndarray, groups: np.ndarray | None, least: float) -> Iterator[Pairs]:
     for top in range(0, len(vectors), BLOCK):
         for side in range(top, len(vectors), BLOCK):
-            cosines = np.round(vectors[top : top + BLOCK] @ vectors[side : side + BLOCK].T, 6)
-            close = cosines >= np.float32(cosine)
+            product = vectors[top : top + BLOCK] @ vectors[side : side + BLOCK].T
+            rows, columns = np.nonzero(product >= least - MARGIN)
+            cosine, left, right = np.round(product[rows, columns], PLACES), rows + top, columns + side
+            close = (left < right) & (cosine >= np.float32(least))
             if groups is not None:
-                close &= groups[top : top + BLOCK, None] != groups[None, side : side + BLOCK]
-            if side == top:
-                close = np.triu(close, k=1)
-            left, right = np.nonzero(close)
-            yield Pairs(left + top, right + side, cosines[left, right], len(left))
+                close &= groups[left] != groups[right]
+            yield Pairs(left[close], right[close], cosine[close], int(close.sum()))
 
 
 def _best(kept: Pairs, found: Pairs, limit: int | None) -> Pairs:
