@@ -1,13 +1,14 @@
 # make demo    set up, then ingest -> index -> evaluate -> search on real documents (two minutes on two cores)
 # make test    set up, then linters, types, import contracts and the tests (SLOW=1: the slow ones too)
 # make bench   set up, then the benchmarks
+# make docs    set up, then the tables of docs/lake.md from smart_jobs/schema.py
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench docs clean
 
 demo: $(READY)
 	$(RUN) -m pipelines.demo
@@ -21,6 +22,9 @@ test: $(READY)
 
 bench: $(READY)
 	$(RUN) -m tests.bench.pipeline
+
+docs: $(READY)
+	$(RUN) docs/generate.py
 
 # The environment is made again only when what it depends on has changed; it never touches another Python.
 $(READY): pyproject.toml constraints.txt

@@ -36,6 +36,7 @@ VERBS = {
     "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search),
     "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render.evaluate),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
+    "sql": Verb(settings.Sql, "smart_jobs.flow.sql", render.sql),
 }
 
 OPTIONS = ("--help", "--dry-run", "--json", "--version")
@@ -92,8 +93,8 @@ def _main(options: Sequence[str], words: Sequence[str]) -> int:
 
 
 def _keyed(name: str, words: Sequence[str]) -> list[str]:
-    """`search "a question"` is `search query="a question"`."""
-    if name == "search" and words and not config.OVERRIDE.match(words[0]):
+    """`search "a question"` is `search query="a question"`, and so it is with sql."""
+    if name in ("search", "sql") and words and not config.OVERRIDE.match(words[0]):
         return [f"query={words[0]}", *words[1:]]
     return list(words)
 

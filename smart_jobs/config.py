@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args, get_origin
+from typing import Any, TypeGuard, TypeVar, cast, get_args, get_origin
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -109,7 +109,11 @@ def _field_type(model: type[BaseModel], key: str) -> Any:
     if field is None or not rest:
         return field.annotation if field else None
     kind = field.annotation
-    return _field_type(kind, rest) if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    return _field_type(kind, rest) if _is_model(kind) else None
+
+
+def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _literal(text: str) -> str:
@@ -124,7 +128,7 @@ def _value(kind: Any, text: str) -> Any:
     several = get_origin(kind) is tuple
     if several and not (text.startswith("[") and text.endswith("]")):
         return [_literal(text)]
-    if not several and not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+    if not several and not _is_model(kind):
         return _literal(text)
     try:
         parsed = yaml.load(text, yaml.BaseLoader)
@@ -134,7 +138,7 @@ def _value(kind: Any, text: str) -> Any:
 
 
 def _override(config: Any, model: type[Strict], key: str, text: str, folders: Sequence[Path]) -> None:
-    if key in GROUPS and key in model.model_fields:
+    if key in GROUPS and _is_model(_field_type(model, key)):
         OmegaConf.update(config, key, _group(key, text, folders), merge=False)
         return
     kind = _field_type(model, key)
@@ -149,7 +153,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> list[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         found.append((prefix + name, field))
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if _is_model(kind):
             found += keys(kind, f"{prefix}{name}.")
     return found
 

@@ -136,3 +136,38 @@ def status(result: Mapping[str, Any]) -> str:
         last = result["last_run"]
         lines.append(f"  last run: {last['run_id']} ({last['job']}), {last['ended']}")
     return "\n".join(lines)
+
+
+WIDTH = 48
+"""Characters of a cell; what is longer is cut."""
+
+
+def sql(result: Mapping[str, Any]) -> str:
+    """What an analysis says as a whole, a table, and how many rows there are beyond it. Numbers stand to the right."""
+    whole = {name: value for name, value in result.items() if name not in ("columns", "rows", "count")}
+    names, rows = result["columns"], result["rows"]
+    cells = [[_cell(row[name]) for name in names] for row in rows]
+    widths = [max(len(line[at]) for line in [names, *cells]) for at in range(len(names))]
+    right = [all(isinstance(row[name], int | float | None) for row in rows) and bool(rows) for name in names]
+    lines = [_aligned(line, widths, right) for line in [names, ["-" * width for width in widths], *cells]]
+    more = result["count"] - len(rows)
+    counted = f"{len(rows):,} of {result['count']:,} rows; limit= prints more" if more else f"rows: {len(rows):,}"
+    return "\n".join([*([plain(whole)] if whole else []), *lines, counted])
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    pairs = zip(cells, widths, right, strict=True)
+    return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in pairs).rstrip()
+
+
+def _cell(value: Any) -> str:
+    """A value on one line; of a list its first three elements and its length."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        rest = f", … {len(value)} in all" if len(value) > 3 else ""
+        return f"[{', '.join(_cell(item) for item in value[:3])}{rest}]"
+    if isinstance(value, Mapping):
+        return _cell(", ".join(f"{key}={_cell(item)}" for key, item in value.items()))
+    text = " ".join(_value(value).split())
+    return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"

@@ -3,147 +3,162 @@
 This is the one place where a column is named; readers and writers take their columns from here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 VERSION = 1
-"""The version of these schemas, recorded in every table's description and in every run."""
+"""The version of these schemas, recorded in a lake's marker, in every table's description and in docs/lake.md.
+
+It grows when a column is added; `lake.table.read` gives older tables the columns that they lack.
+"""
 
 META = pa.map_(pa.string(), pa.string())
 TIME = pa.timestamp("us", tz="UTC")
 
+Column = tuple[str, pa.DataType, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its name in the lake, its columns, and the columns that make a row one of a kind."""
+    """A table: its name in the lake, its columns, and the columns that make a row one of a kind.
+
+    `about` and `meanings` (by column) are for people: docs/lake.md is made from them.
+    """
 
     name: str
     columns: pa.Schema
     key: tuple[str, ...]
+    about: str = field(compare=False)
+    meanings: Mapping[str, str] = field(compare=False)
 
 
-def _columns(*required: tuple[str, pa.DataType], optional: tuple[tuple[str, pa.DataType], ...] = ()) -> pa.Schema:
-    fields = [pa.field(name, kind, nullable=False) for name, kind in required]
-    return pa.schema(fields + [pa.field(name, kind) for name, kind in optional])
+def _table(name: str, about: str, key: tuple[str, ...], *required: Column, optional: tuple[Column, ...] = ()) -> Table:
+    fields = [pa.field(column, kind, nullable=False) for column, kind, _ in required]
+    fields += [pa.field(column, kind) for column, kind, _ in optional]
+    meanings = {column: meaning for column, _, meaning in (*required, *optional)}
+    return Table(name, pa.schema(fields), key, about, meanings)
 
 
-HIDDEN_STATES = Table(
+HIDDEN_STATES = _table(
     "hidden_states",
-    _columns(
-        ("segment_id", pa.int64()),
-        ("n_tokens", pa.int32()),
-        ("dim", pa.int32()),
-        ("codec", pa.string()),
-        ("states", pa.binary()),
-    ),
+    "The token vectors of every segment, from the same forward pass as its pooled vector.",
     ("segment_id",),
+    ("segment_id", pa.int64(), "the segment, as in pooled"),
+    ("n_tokens", pa.int32(), "token vectors in `states`; padding and special tokens have none"),
+    ("dim", pa.int32(), "dimensions of each"),
+    ("codec", pa.string(), "how `states` is stored; one for a whole table"),
+    ("states", pa.binary(), "the token vectors as bytes, as the codec lays them out"),
 )
 
-POOLED = Table(
+POOLED = _table(
     "pooled",
-    _columns(
-        ("segment_id", pa.int64()),
-        ("asset_id", pa.string()),
-        ("uri", pa.string()),
-        ("source", pa.string()),
-        ("version", pa.string()),
-        ("media", pa.string()),
-        ("ordinal", pa.int32()),
-        ("of", pa.int32()),
-        ("title", pa.string()),
-        ("text", pa.string()),
-        ("n_tokens", pa.int32()),
-        ("pooled", pa.list_(pa.field("element", pa.float32(), nullable=False))),
-        ("pooled_kind", pa.string()),
-        ("run_id", pa.string()),
-        ("encoded_at", TIME),
-        optional=(("page", pa.int32()), ("start", pa.float64()), ("end", pa.float64()), ("meta", META)),
-    ),
+    "One row for every encoded segment; the row is there if and only if the segment is done.",
     ("segment_id",),
+    ("segment_id", pa.int64(), "positive hash of uri, version and ordinal: the same under every encoder"),
+    ("asset_id", pa.string(), "hash of the uri"),
+    ("uri", pa.string(), "where the asset lies; a row of a table is `<table>#<id>`"),
+    ("source", pa.string(), "name of the source that listed it"),
+    ("version", pa.string(), "blake2b-128 of the bytes that were decoded; the stamp of a row"),
+    ("media", pa.string(), "document, text or row"),
+    ("ordinal", pa.int32(), "place of the segment within its asset, from 0"),
+    ("of", pa.int32(), "segments that this version of the asset was cut into"),
+    ("title", pa.string(), "name of the file, or the title column of a table; may be empty"),
+    ("text", pa.string(), "the segment's text, its first 1,000 characters"),
+    ("n_tokens", pa.int32(), "token vectors in hidden_states"),
+    ("pooled", pa.list_(pa.field("element", pa.float32(), nullable=False)), "the embedding, of norm 1"),
+    ("pooled_kind", pa.string(), "where it comes from: `model`"),
+    ("run_id", pa.string(), "the run that encoded it"),
+    ("encoded_at", TIME, "when"),
+    optional=(
+        ("page", pa.int32(), "page of a document, from 1"),
+        ("start", pa.float64(), "seconds at which the segment starts, where media has time"),
+        ("end", pa.float64(), "seconds at which it ends"),
+        ("meta", META, "further columns of the source, as text"),
+    ),
 )
 
-FAILURES = Table(
+FAILURES = _table(
     "failures",
-    _columns(
-        ("asset_id", pa.string()),
-        ("uri", pa.string()),
-        ("source", pa.string()),
-        ("version", pa.string()),
-        ("step", pa.string()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-        ("attempts", pa.int32()),
-        ("run_id", pa.string()),
-        ("at", TIME),
-        optional=(("spec", pa.string()), ("ordinal", pa.int32()), ("of", pa.int32())),
-    ),
+    "What could not be encoded, and why: a whole asset, or one of its segments.",
     ("spec", "asset_id", "version", "ordinal"),
+    ("asset_id", pa.string(), "hash of the uri"),
+    ("uri", pa.string(), "where the asset lies"),
+    ("source", pa.string(), "name of the source that listed it"),
+    ("version", pa.string(), "as in pooled; `stamp:<stamp>` of a file that could not be read"),
+    ("step", pa.string(), "the stage that noticed: read, decode or encode"),
+    ("reason", pa.string(), "one word of a closed list"),
+    ("detail", pa.string(), "one line for a person"),
+    ("attempts", pa.int32(), "how often it was tried; a later attempt is a row of its own"),
+    ("run_id", pa.string(), "the run that recorded it"),
+    ("at", TIME, "when"),
+    optional=(
+        ("spec", pa.string(), "digest of the encoder; null where no encoder can change it"),
+        ("ordinal", pa.int32(), "the segment; null for the whole asset"),
+        ("of", pa.int32(), "segments of the asset, where that is known"),
+    ),
 )
 
-ASSETS = Table(
+ASSETS = _table(
     "assets",
-    _columns(
-        ("asset_id", pa.string()),
-        ("uri", pa.string()),
-        ("source", pa.string()),
-        ("stamp", pa.string()),
-        ("version", pa.string()),
-        ("media", pa.string()),
-        ("size", pa.int64()),
-        ("run_id", pa.string()),
-    ),
+    "What listing saw: a cache by which the next run tells what is unchanged. The newest run_id of an asset counts.",
     ("asset_id", "run_id"),
+    ("asset_id", pa.string(), "hash of the uri"),
+    ("uri", pa.string(), "where the asset lies"),
+    ("source", pa.string(), "name of the source that listed it"),
+    ("stamp", pa.string(), "what a listing tells of the content: size and mtime or etag; the digest of a row"),
+    ("version", pa.string(), "as in pooled: the content that this stamp stood for"),
+    ("media", pa.string(), "document, text or row"),
+    ("size", pa.int64(), "bytes"),
+    ("run_id", pa.string(), "the run that listed it; run ids sort by time"),
 )
 
-RUNS = Table(
+RUNS = _table(
     "runs",
-    _columns(
-        ("run_id", pa.string()),
-        ("phase", pa.string()),
-        ("job", pa.string()),
-        ("spec", pa.string()),
-        ("epoch", pa.int64()),
-        ("host", pa.string()),
-        ("pid", pa.int64()),
-        ("at", TIME),
-        ("libraries", META),
-        ("summary", pa.string()),
-    ),
+    "Every run that writes: a row when it starts and one when it ends. A start alone is running, or was killed.",
     ("run_id", "phase"),
+    ("run_id", pa.string(), "names the run; sorts by time"),
+    ("phase", pa.string(), "start, end or failed"),
+    ("job", pa.string(), "the verb"),
+    ("spec", pa.string(), "digest of the encoder"),
+    ("epoch", pa.int64(), "number of its claim as the one writer of the encoder's tables"),
+    ("host", pa.string(), "machine of the driver"),
+    ("pid", pa.int64(), "process of the driver"),
+    ("at", TIME, "when this row was written"),
+    ("libraries", META, "installed versions of what shapes the numbers"),
+    ("summary", pa.string(), "at the end what the run did, as JSON; else empty"),
 )
 
-EVALUATIONS = Table(
+EVALUATIONS = _table(
     "evaluations",
-    _columns(
-        ("run_id", pa.string()),
-        ("suite", pa.string()),
-        ("task", pa.string()),
-        ("spec", pa.string()),
-        ("scoring", pa.string()),
-        ("lambda_pooled", pa.float64()),
-        ("lambda_late", pa.float64()),
-        ("candidates", pa.int64()),
-        ("queries", pa.int64()),
-        ("metrics", pa.map_(pa.string(), pa.float64())),
-        ("table_versions", pa.string()),
-        ("at", TIME),
-    ),
+    "One row for every task that was scored, and scoring.",
     ("run_id", "task", "scoring"),
+    ("run_id", pa.string(), "names the evaluation; sorts by time"),
+    ("suite", pa.string(), "the benchmark"),
+    ("task", pa.string(), "one of its datasets"),
+    ("spec", pa.string(), "digest of the encoder"),
+    ("scoring", pa.string(), "pooled, late, hybrid or two_stage"),
+    ("lambda_pooled", pa.float64(), "weight of the pooled score in hybrid"),
+    ("lambda_late", pa.float64(), "weight of the late score in hybrid"),
+    ("candidates", pa.int64(), "segments that the index passed on in two_stage"),
+    ("queries", pa.int64(), "judged queries that the measures are means of"),
+    ("metrics", pa.map_(pa.string(), pa.float64()), "measure to value, e.g. `ndcg@10`"),
+    ("table_versions", pa.string(), "the table ids and versions that were scored, as JSON"),
+    ("at", TIME, "when"),
 )
 
-EVALUATION_QUERIES = Table(
+EVALUATION_QUERIES = _table(
     "evaluation_queries",
-    _columns(
-        ("run_id", pa.string()),
-        ("task", pa.string()),
-        ("query", pa.string()),
-        ("scoring", pa.string()),
-        ("hits", pa.list_(pa.field("element", pa.string(), nullable=False))),
-        ("scores", pa.list_(pa.field("element", pa.float64(), nullable=False))),
-        ("metrics", pa.map_(pa.string(), pa.float64())),
-    ),
+    "What each query of an evaluation found.",
     ("run_id", "task", "query", "scoring"),
+    ("run_id", pa.string(), "the evaluation"),
+    ("task", pa.string(), "one of the suite's datasets"),
+    ("query", pa.string(), "the query's name in the suite"),
+    ("scoring", pa.string(), "pooled, late, hybrid or two_stage"),
+    ("hits", pa.list_(pa.field("element", pa.string(), nullable=False)), "names of the best candidates, best first"),
+    ("scores", pa.list_(pa.field("element", pa.float64(), nullable=False)), "their scores"),
+    ("metrics", pa.map_(pa.string(), pa.float64()), "measure to value; empty for a query without judgements"),
 )
 
 COMMIT_ORDER = (HIDDEN_STATES, FAILURES, POOLED, ASSETS)

@@ -183,3 +183,23 @@ class Status(Strict):
     """
 
     lake: Lake
+
+
+class Sql(Strict):
+    """Ask the lake's tables in SQL, or run an analysis of its vectors.
+
+    smart-jobs sql "SELECT reason, count(*) FROM failures GROUP BY reason" lake=./lake
+    smart-jobs sql analysis=near_duplicates cosine=0.98 lake=./lake
+    smart-jobs sql analysis=drift other=version:3 lake=./lake
+    """
+
+    lake: Lake
+    query: str | None = Field(None, description='one SELECT; also given bare: sql "…"; SHOW TABLES lists the tables')
+    analysis: Literal["near_duplicates", "drift"] | None = Field(None, description="instead of a query")
+    encoder: str | None = Field(None, description="name or full name; needed where the lake has several")
+    limit: int | None = Field(100, ge=1, description="rows to print; null: all")
+    cosine: float = Field(0.98, gt=-1, le=1, description="near_duplicates: the least cosine of a pair")
+    same_asset: bool = Field(False, description="near_duplicates: also pairs within one asset")
+    other: str | None = Field(None, description="drift: another encoder, or version:N of this one's pooled")
+    k: int = Field(10, ge=1, description="drift between encoders: neighbours to compare")
+    sample: int = Field(1000, ge=1, description="drift between encoders: segments whose neighbours are compared")

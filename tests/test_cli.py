@@ -65,7 +65,7 @@ def complaint(capfd, *words):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["fetch"], "fetch: no such verb; there are ingest, index, search, evaluate, status"),
+        (["fetch"], "fetch: no such verb; there are ingest, index, search, evaluate, status, sql"),
         (["ingest", "--force"], "--force: unknown option; there are --help, --dry-run, --json, --version"),
         (["status", "lak=./a"], "lak=./a: unknown key; did you mean lake?"),
         (["search", "a", "k=many"], "k: Input should be a valid integer, unable to parse string as an integer"),
@@ -76,6 +76,11 @@ def complaint(capfd, *words):
         (["ingest", "source=docs2"], "source=docs2: no such name; there are docs; for a folder write ./docs2"),
         (["evaluate", "suite=beir"], "suite.path: missing; give suite.path=…"),
         (["status", "./lake"], "'./lake': expected key=value"),
+        (["sql"], 'sql: give one query, sql "SELECT …", or analysis='),
+        (["sql", "SELECT 1", "analysis=drift"], 'sql: give one query, sql "SELECT …", or analysis='),
+        (["sql", "SELECT 1", "cosine=0.9"], "cosine=0.9: only analysis=near_duplicates takes it"),
+        (["sql", "DROP TABLE pooled"], "query=DROP TABLE pooled: sql only reads"),
+        (["sql", "analysis=drift"], "other: missing; analysis=drift compares with other=ENCODER or other=version:N"),
         (["status", "--dry-run"], "status --dry-run: status changes nothing; run it without"),
     ],
 )
@@ -297,7 +302,9 @@ def test_help_and_mistakes_load_nothing_heavy():
     assert python(code).splitlines()[-1] == f"{[0] * (len(verbs) - 1) + [2]} []"
 
 
-@pytest.mark.parametrize("module", ["smart_jobs.config", "smart_jobs.flow.ingest", "smart_jobs.flow.status"])
+@pytest.mark.parametrize(
+    "module", ["smart_jobs.config", "smart_jobs.flow.ingest", "smart_jobs.flow.status", "smart_jobs.flow.sql"]
+)
 def test_planning_loads_neither_torch_nor_faiss_nor_ray(module):
     assert python(f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])") == "[]\n"
 

@@ -286,7 +286,8 @@ def test_every_shipped_yaml_loads(path):
     group, name = path.relative_to(CONF).parent.name, path.stem
     used = 0
     for verb, kind in cli.VERBS.items():
-        if group in kind.model.model_fields or name == verb:
+        field = kind.model.model_fields.get(group)
+        if (field is not None and isinstance(field.annotation, type)) or name == verb:
             words = [*REQUIRED.get(verb, []), *([f"{group}={name}"] if group else [])]
             job = config.load(kind.model, verb, words)
             used += 1

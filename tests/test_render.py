@@ -122,3 +122,28 @@ def test_plain_results_are_keys_and_values():
 def test_usage_names_every_verb_with_its_first_line():
     said = render.usage({"ingest": Ingest})
     assert "  ingest    Decode, encode and commit what is new in a source." in said.splitlines()
+
+
+def test_a_query_is_a_table_with_numbers_to_the_right():
+    rows = [{"reason": "empty", "n": 12, "share": 0.25}, {"reason": "damaged", "n": 3, "share": None}]
+    lines = render.sql({"columns": ["reason", "n", "share"], "rows": rows, "count": 2}).splitlines()
+    assert lines == ["reason    n  share", "-------  --  -----", "empty    12   0.25", "damaged   3   null", "rows: 2"]
+
+
+def test_rows_beyond_the_limit_are_said():
+    said = render.sql({"columns": ["a"], "rows": [{"a": 1}], "count": 4321})
+    assert said.splitlines()[-1] == "1 of 4,321 rows; limit= prints more"
+
+
+def test_vectors_maps_and_long_text_are_cut():
+    row = {"v": [0.25, -1.0, 1 / 3, 4.0], "short": [1], "m": {"a": "b", "c": 1.5}, "t": "x y\n" * 40}
+    cells = render.sql({"columns": list(row), "rows": [row], "count": 1}).splitlines()[2]
+    for part in ("[0.25, -1, 0.333333, … 4 in all]", "[1]", "a=b, c=1.5", "x y x y"):
+        assert part in cells
+    assert len(cells.split("a=b, c=1.5")[1].strip()) == render.WIDTH
+    assert cells.endswith("…")
+
+
+def test_an_analysis_says_what_it_found_as_a_whole_first():
+    result = {"analysis": "drift", "changed": 1200, "columns": ["uri"], "rows": [], "count": 0}
+    assert render.sql(result).splitlines() == ["analysis: drift", "changed: 1,200", "uri", "---", "rows: 0"]

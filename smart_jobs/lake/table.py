@@ -16,6 +16,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from smart_jobs import schema, storage
 from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.lake import releases
 from smart_jobs.records import JobError
 
 PROPERTIES = {"delta.logRetentionDuration": "interval 3650 days"}
@@ -80,12 +81,14 @@ def create_lake(uri: str) -> Lake:
 
 
 def open_lake(uri: str) -> Lake:
-    """The lake at `uri`. Raises JobError where there is none."""
+    """The lake at `uri`. Raises JobError where there is none, or a newer release made it."""
     root = storage.absolute(uri)
     marker = storage.join(root, "_lake.json")
     if not storage.exists(marker):
         raise JobError(f"lake {uri}: no lake there; `smart-jobs ingest source=… lake={uri}` makes one")
-    return Lake(root, str(json.loads(storage.read_bytes(marker))["lake_id"]))
+    content = json.loads(storage.read_bytes(marker))
+    releases.check(f"lake {uri}", int(content.get("schema_version", 0)))
+    return Lake(root, str(content["lake_id"]))
 
 
 def create_encoder(lake: Lake, spec: EncoderSpec, codec: str | None) -> EncoderTables:
@@ -136,17 +139,19 @@ def _create(uri: str, table: schema.Table) -> None:
         table.columns,
         mode="ignore",
         name=table.name,
-        description=f"smart-jobs schema {schema.VERSION}",
+        description=f"{releases.DESCRIPTION}{schema.VERSION}",
         configuration=PROPERTIES,
     )
 
 
 def open_table(uri: str, version: int | None = None) -> DeltaTable:
-    """A table at its newest or the given version. Raises JobError where it is not there."""
+    """A table at its newest or the given version. Raises JobError where it is not there, or a newer release made it."""
     try:
-        return DeltaTable(uri, version=version)
+        table = DeltaTable(uri, version=version)
     except TableNotFoundError as error:
         raise JobError(f"{uri}: the table is missing; the lake was made by something else or is damaged") from error
+    releases.check(uri, releases.recorded(table))
+    return table
 
 
 def table_id(table: DeltaTable) -> str:
@@ -155,13 +160,18 @@ def table_id(table: DeltaTable) -> str:
 
 
 def read(table: DeltaTable, columns: Sequence[str], where: Any = None) -> pa.Table:
-    """These columns of a table's snapshot; `where` is a pyarrow expression."""
-    return dataset(table).to_table(columns=list(columns), filter=where)
+    """These columns of a table's snapshot; `where` is a pyarrow expression.
+
+    A column that an older release did not write reads as null; one that may not be null as 0, or as empty.
+    """
+    rows = dataset(table).to_table(columns=list(columns), filter=where)
+    return releases.filled(rows, releases.lacking(table))
 
 
 def dataset(table: DeltaTable) -> pads.Dataset:
-    """A table's snapshot as a pyarrow dataset."""
-    return table.to_pyarrow_dataset(filesystem=storage.local_folder(table.table_uri))
+    """A table's snapshot as a pyarrow dataset; a column that an older release did not write is null."""
+    found = table.to_pyarrow_dataset(filesystem=storage.local_folder(table.table_uri))
+    return releases.with_nulls(found, releases.lacking(table))
 
 
 def write_file(uri: str, table: schema.Table, rows: pa.Table) -> File:

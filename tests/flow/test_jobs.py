@@ -30,7 +30,8 @@ def where(tmp_path_factory, tiny_encoder) -> tuple[Path, dict[str, str], list[st
     (folder / "suite" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
     (folder / "site").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(NOISE)
-    environment = {**os.environ, "PYTHONPATH": str(folder / "site")}
+    path = os.pathsep.join([str(folder / "site"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    environment = {**os.environ, "PYTHONPATH": path}
     return folder, environment, [f"encoder={tiny_encoder}", "lake=./lake"]
 
 
@@ -58,6 +59,10 @@ def test_every_verb_prints_one_json_object_while_workers_print(where):
     [task] = scores["tasks"].values()
     assert (code, task["queries"], task["candidates"], task["two_stage"]["candidates"]) == (0, 5, 5, 200)
     assert task["two_stage"]["ndcg@10"] == task["hybrid"]["ndcg@10"]
+    code, asked = as_json("sql", "SELECT reason FROM failures", "lake=./lake", **options)
+    assert (code, asked) == (0, {"columns": ["reason"], "rows": [{"reason": "empty_file"}], "count": 1})
+    code, pairs = as_json("sql", "analysis=near_duplicates", "cosine=-0.9", "lake=./lake", **options)
+    assert (code, pairs["segments"], pairs["count"]) == (0, done["encoded"], 40)  # two passages a text
     code, status = as_json("status", "lake=./lake", **options)
     [encoder] = status["encoders"]
     assert (code, encoder["segments"], len(encoder["indexes"]), status["failures"]) == (
