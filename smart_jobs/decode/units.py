@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from smart_jobs import schema, storage
-from smart_jobs.decode.segments import Piece, pieces
+from smart_jobs.decode.segments import PageTexts, Piece, pieces
 from smart_jobs.records import (
     ANY_ENCODER,
+    RETRIED,
     Asset,
     AssetError,
     Planned,
@@ -29,7 +30,10 @@ CHARACTERS_PER_TOKEN = 4
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What decoding needs to know of the run. `split` cuts a text into passages, given its side and instruction."""
+    """What decoding needs to know of the run.
+
+    `split` cuts a text into passages, given its side and instruction; `page_texts` reads a document.
+    """
 
     spec: str
     run_id: str
@@ -37,6 +41,7 @@ class Policy:
     max_length: int
     unit_tokens: int
     split: Callable[[str, str, str], list[str]]
+    page_texts: PageTexts
 
 
 @dataclass(slots=True)
@@ -100,6 +105,7 @@ def _parts(item: Planned, policy: Policy) -> Iterator[Part]:
         version = asset.stamp if asset.media == "row" else content_version(content)
         if version not in item.complete:
             found = _pieces(asset, content, policy)
+            version = _version_of(version, found)
             yield from _missing(item, version, found, policy)
     except AssetError as error:
         yield _failure(item, version, error, policy)
@@ -135,14 +141,28 @@ def _pieces(asset: Asset, content: bytes, policy: Policy) -> list[Piece]:
         return [text] if whole else policy.split(text, asset.side, asset.instruction)
 
     if asset.media != "row":
-        return pieces(asset, content, split)
+        return pieces(asset, content, split, policy.page_texts)
     text = f"{asset.title} {asset.text}".strip()
     if not text:
         return [Piece(None, AssetError("empty", "the record has no text", "decode"))]
     return [Piece(None, passage) for passage in split(text)]
 
 
+def _version_of(version: str, found: list[Piece]) -> str:
+    """The version that these pieces belong to: the content's own, or one without the pages that may yet come.
+
+    A page is one piece while it fails and may be several later, which moves the ordinals behind it: then the document
+    is another version, and is swapped in whole.
+    """
+    without = [
+        str(piece.page) for piece in found if isinstance(piece.text, AssetError) and piece.text.reason in RETRIED
+    ]
+    return text_digest(version, "without pages", *without) if without else version
+
+
 def _missing(item: Planned, version: str, found: list[Piece], policy: Policy) -> Iterator[Part]:
+    if version in item.complete:
+        return
     done = item.partial.get(version, frozenset())
     for ordinal, piece in enumerate(found):
         if ordinal in done:

@@ -17,7 +17,7 @@ from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease
 from smart_jobs.lake.table import EncoderTables
 from smart_jobs.records import Asset, JobError, Planned
-from smart_jobs.settings import Cluster, Encoder, Evaluate, Ingest, Source
+from smart_jobs.settings import Cluster, Decode, Encoder, Evaluate, Ingest, Source
 
 FILES_PER_BLOCK = 16
 UNITS_PER_BLOCK = 4
@@ -35,13 +35,16 @@ class Options:
     batch_tokens: int
     max_failed: float = 1.0
     wait: float = 0.0
+    decode: Decode = field(default_factory=Decode)
 
     @staticmethod
     def of(job: Ingest | Evaluate) -> "Options":
         """Those of a job's config."""
         if isinstance(job, Evaluate):
             return Options(job.cluster, 30.0, job.unit_tokens, job.batch_tokens)
-        return Options(job.cluster, job.commit_seconds, job.unit_tokens, job.batch_tokens, job.max_failed, job.wait)
+        return Options(
+            job.cluster, job.commit_seconds, job.unit_tokens, job.batch_tokens, job.max_failed, job.wait, job.decode
+        )
 
 
 @dataclass(slots=True)
@@ -118,7 +121,9 @@ def _compare(assets: Sequence[Asset], tables: EncoderTables, encoder: Encoder, o
         from smart_jobs.encode import encoder as encoders  # late: a night without an upgrade loads no model here
         from smart_jobs.flow import actors, drift
 
-        run = actors.Run("drift", "", "", tables.spec, encoder, options.unit_tokens, options.batch_tokens, threads=1)
+        run = actors.Run(
+            "drift", "", "", tables.spec, encoder, options.unit_tokens, options.batch_tokens, 1, options.decode
+        )
         model = encoders.load(tables.spec, checkpoint.locate(encoder), run.threads, run.batch_tokens)
         drift.check(tables, assets, actors.policy(run), model)
 
@@ -133,6 +138,7 @@ def run_settings(held: Lease, tables: EncoderTables, encoder: Encoder, options: 
         "encoder": encoder,
         "unit_tokens": options.unit_tokens,
         "batch_tokens": options.batch_tokens,
+        "decode": options.decode,
     }
 
 
@@ -242,13 +248,15 @@ def _sum_up(committer: Committer, summary: Summary) -> None:
 def _check_whole(assets: Sequence[Asset], tables: EncoderTables) -> None:
     """Every planned asset must be in pooled or in failures now; raises JobError naming one that is not."""
     have = known.load(tables, schema.POOLED.columns.empty_table())
-    lost = [
-        item.asset.uri
-        for item in known.plan(assets, have)
-        if item is not None and (item.asset.id, f"stamp:{item.asset.stamp}") not in have.attempts
-    ]
+    lost = [item.asset.uri for item in known.plan(assets, have) if item is not None and not _tried(item.asset, have)]
     if lost:
         raise JobError(f"{len(lost)} assets are neither encoded nor recorded as failures, e.g. {lost[0]}; run it again")
+
+
+def _tried(asset: Asset, have: known.Known) -> bool:
+    """Whether what an asset lacks is a failure that the next runs try again."""
+    versions = (f"stamp:{asset.stamp}", have.stamps.get(asset.id, ("", ""))[1])
+    return any((asset.id, version) in have.attempts for version in versions)
 
 
 def dry_run(job: Ingest) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smart_jobs import schema, storage
+from smart_jobs.decode.document import page_texts
 from smart_jobs.decode.units import Policy, units
 from smart_jobs.records import ANY_ENCODER, REASONS, Asset, AssetError, Planned, content_version, segment_id
 
@@ -22,7 +23,7 @@ def in_threes(text, side="document", instruction=""):
 
 def policy(**changed):
     given = {"spec": SPEC, "run_id": "run", "text_long": "auto", "max_length": 64, "unit_tokens": 10**6}
-    return Policy(**{**given, "split": in_threes, **changed})
+    return Policy(**{**given, "split": in_threes, "page_texts": page_texts, **changed})
 
 
 def rows_of(planned, **changed):
