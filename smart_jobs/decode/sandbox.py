@@ -54,27 +54,31 @@ class Sandbox:
         """
         pages: list[str | AssetError] = []
         count, deaths = None, 0
+        self._served += 1
         while count is None or len(pages) < count:
+            child, self._child = self._running(), None  # one that is interrupted in between is not used again
             try:
-                child = self._running()
                 count = child.open(data, uri, first=len(pages))
                 while len(pages) < count:
                     pages.append(child.page(len(pages) + 1))
+                self._child = child
             except _EndedError as ended:
-                self._child = None
                 if count is None:
                     raise ended.error from None
                 deaths += 1
                 pages.append(ended.error)
                 if deaths == DEATHS:
                     pages += [_untried(ended.error)] * (count - len(pages))
-        self._served += 1
+            except AssetError:
+                self._child = child
+                raise
         return pages
 
     def _running(self) -> "_Child":
-        if self._child is None or self._served >= RECYCLED or self._child.process.poll() is not None:
-            self._child, self._served = _Child(self._limits, self._target), 0
-        return self._child
+        if self._child is not None and self._served <= RECYCLED and self._child.process.poll() is None:
+            return self._child
+        self._served = 1
+        return _Child(self._limits, self._target)
 
 
 class _Child:

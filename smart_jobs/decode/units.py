@@ -1,7 +1,8 @@
 """Planned assets -> units of work: rows of about `unit_tokens` tokens that hold a list of segments.
 
 The same assets and settings give the same units in the same order: Ray replays a dead actor's task and drops what it
-has already delivered by position.
+has already delivered by position. (A page that is too slow once and not the second time moves the units behind it. If
+its actor dies as well, that may leave assets incomplete: the run says so at its end, and the next one completes them.)
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
