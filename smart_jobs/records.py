@@ -19,14 +19,20 @@ REASONS: Mapping[str, str] = {
     "changed": "the source was replaced while it was being read",
     "read_error": "the source could not be read",
     "not_finite": "the model's output held NaN or infinity",
+    "timeout": "the decoder was not done in time and was killed",
+    "worker_died": "the process that worked on it died: the decoder by a signal, or an encoder three times",
+    "out_of_memory": "the decoder needed more memory than it may have",
 }
 """Why a segment or an asset is in `failures`: the closed vocabulary of the column `reason`."""
 
 ANY_ENCODER = frozenset({"empty_file", "encrypted", "damaged"})
 """Reasons that no encoder can change; their rows carry no spec."""
 
-RETRIED = frozenset({"changed", "read_error"})
-"""Reasons that may pass by themselves: tried again by the next runs, `MAX_ATTEMPTS` times in all."""
+RETRIED = frozenset({"changed", "read_error", "timeout", "worker_died", "out_of_memory"})
+"""Reasons that may pass, by themselves or on another machine: the next runs try again, `MAX_ATTEMPTS` times in all.
+
+`timeout`, `worker_died` and `out_of_memory` may stand for one page or segment as well as for a whole asset.
+"""
 
 MAX_ATTEMPTS = 3
 

@@ -84,6 +84,13 @@ class Cluster(Strict):
     encode_threads: int | None = Field(None, ge=1, description="CPU threads of one encode actor")
 
 
+class Decode(Strict):
+    """What one document may cost; a page that wants more becomes a failure, and the pages behind it go on."""
+
+    seconds: float = Field(30.0, gt=0, description="time to open a document, and for each of its pages")
+    memory: float = Field(4.0, ge=0.25, description="GiB that the decoder of one actor may use")
+
+
 class Index(Strict):
     """How the index is built."""
 
@@ -114,6 +121,7 @@ class Ingest(Strict):
     lake: Lake
     cluster: Cluster
     text: Text = Text()
+    decode: Decode = Decode()
     codec: Literal["float32", "int8"] | None = Field(
         None, description="how states are stored; fixed when the encoder's tables are created (int8 unless given)"
     )

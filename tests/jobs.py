@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,24 @@ def write_corpus(folder: Path, files: int = 12, lines: int = 40) -> Path:
         (folder / f"file{i:03d}.txt").write_text("\n".join(text))
     (folder / "nothing.txt").write_text(" \n")
     return folder
+
+
+def wait_for(condition, seconds: float = 90) -> None:
+    """Return once `condition()` holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened in time"
+        time.sleep(0.02)
+
+
+def encode_actors() -> list[int]:
+    """Processes that Ray has named after the encode stage."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            name = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if name.startswith("ray::") and "EncodeActor" in name:
+            found.append(int(path.parent.name))
+    return found

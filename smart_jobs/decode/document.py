@@ -1,6 +1,10 @@
 """Documents: the text layer of every page. The one place that knows PyMuPDF."""
 
+import contextlib
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +16,7 @@ _STEP = "decode"
 _HEAD = 1024
 # PyMuPDF raises the first two itself ("page not in document"), and lets MuPDF's own through.
 _ERRORS = (RuntimeError, ValueError, pymupdf.mupdf.FzErrorBase)
+_NO_MEMORY = re.compile(r"\b(?:m|c|re)alloc .*failed")
 # A ligature glyph becomes its letters: a tokenizer knows "file", not "ﬁle".
 _FLAGS = pymupdf.TEXTFLAGS_TEXT & ~pymupdf.TEXT_PRESERVE_LIGATURES
 
@@ -55,16 +60,34 @@ pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """An open document: how many pages it has, and the text of the page at an index from 0."""
+
+    count: int
+    text: Callable[[int], str | AssetError]
+
+
 def page_texts(data: bytes, uri: str) -> list[str | AssetError]:
-    """Read the text of each page of the document, pages in order; "" where a page has none.
+    """Read the text of each page of the document in this process, pages in order; see `opened` for what is raised.
+
+    A document that makes MuPDF hang or crash takes the process with it: jobs call `Sandbox.page_texts`.
+    """
+    with opened(data, uri) as pages:
+        return [pages.text(index) for index in range(pages.count)]
+
+
+@contextlib.contextmanager
+def opened(data: bytes, uri: str) -> Iterator[Pages]:
+    """The pages of a document while it is open; "" is the text of a page that has none.
 
     The text stands in the order in which the document draws it, which for typeset columns is the reading order. A page
     that alone cannot be read gives its `damaged` error in its place. Raises for the whole document `empty_file`,
     `encrypted` (the empty password does not open it), `damaged` (it does not open, or has no page) and `unsupported`
-    (a format outside the list, or content that is not what the suffix of `uri` says).
+    (a format outside the list, or content that is not what the suffix of `uri` says); MemoryError, as a page does,
+    where MuPDF gets no more memory.
 
-    MuPDF is not thread-safe: one call at a time in a process. Nothing is kept between calls, and a document that makes
-    MuPDF hang or crash takes the process with it.
+    MuPDF is not thread-safe: one document at a time in a process. Nothing is kept of a document that is closed.
     """
     if not data:
         raise AssetError("empty_file", "the file has no bytes", _STEP)
@@ -72,16 +95,23 @@ def page_texts(data: bytes, uri: str) -> list[str | AssetError]:
     formats = _FORMATS.get(suffix, _UNNAMED)
     _check_magic(data, formats)
     try:
-        # The suffix only breaks ties, e.g. for HTML that speaks of %PDF; where they differ MuPDF goes by the content.
-        with pymupdf.open(stream=data, filetype=suffix) as document:
-            _check_opened(document, formats)
-            return [_page_text(document, index) for index in range(document.page_count)]
-    except _ERRORS as error:
-        raise AssetError("damaged", f"cannot be opened: {error}", _STEP) from error
+        with _open(data, suffix, formats) as document:
+            yield Pages(document.page_count, partial(_page_text, document))
     finally:
         # Both grow for as long as the process lives.
         pymupdf.TOOLS.store_shrink(100)
         pymupdf.TOOLS.reset_mupdf_warnings()
+
+
+def _open(data: bytes, suffix: str, formats: tuple[str, ...]) -> Any:
+    try:
+        # The suffix only breaks ties, e.g. for HTML that speaks of %PDF; where they differ MuPDF goes by the content.
+        document = pymupdf.open(stream=data, filetype=suffix)
+        _check_opened(document, formats)
+    except _ERRORS as error:
+        _check_memory(error)
+        raise AssetError("damaged", f"cannot be opened: {error}", _STEP) from error
+    return document
 
 
 def _check_magic(data: bytes, formats: tuple[str, ...]) -> None:
@@ -105,8 +135,15 @@ def _page_text(document: Any, index: int) -> str | AssetError:
     try:
         text = document.load_page(index).get_text("text", flags=_FLAGS)
     except _ERRORS as error:
+        _check_memory(error)
         return AssetError("damaged", f"page {index + 1} cannot be read: {error}", _STEP)
     return _clean(text)
+
+
+def _check_memory(error: Exception) -> None:
+    """MuPDF's own error for it says nothing about the document: raise Python's instead."""
+    if _NO_MEMORY.search(str(error)):
+        raise MemoryError(str(error)) from error
 
 
 def _clean(text: str) -> str:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from smart_jobs.decode.document import page_texts
 from smart_jobs.decode.text import plain_text
 from smart_jobs.records import Asset, AssetError
+
+PageTexts = Callable[[bytes, str], list[str | AssetError]]
+"""Content and URI of a document -> the text of each page; see `document.page_texts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +18,10 @@ class Piece:
     text: str | AssetError
 
 
-def pieces(asset: Asset, content: bytes, split: Callable[[str], list[str]]) -> list[Piece]:
+def pieces(asset: Asset, content: bytes, split: Callable[[str], list[str]], page_texts: PageTexts) -> list[Piece]:
     """Cut a document or text asset into the passages of each page, pages and passages in order.
 
-    `split` gets a text with something in it and gives its passages, at least one. The same content and `split` give the
+    `split` gets a text with something in it and gives its passages, at least one. The same texts and `split` give the
     same pieces, so a piece's place in the list is its ordinal. Every page has at least one: where there is no text it
     is an `empty` error, where the page cannot be read its own. Raises `AssetError` where the whole asset fails.
     """

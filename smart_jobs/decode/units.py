@@ -1,7 +1,8 @@
 """Planned assets -> units of work: rows of about `unit_tokens` tokens that hold a list of segments.
 
 The same assets and settings give the same units in the same order: Ray replays a dead actor's task and drops what it
-has already delivered by position.
+has already delivered by position. (A page that is too slow once and not the second time moves the units behind it. If
+its actor dies as well, that may leave assets incomplete: the run says so at its end, and the next one completes them.)
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from smart_jobs import schema, storage
-from smart_jobs.decode.segments import Piece, pieces
+from smart_jobs.decode.segments import PageTexts, Piece, pieces
 from smart_jobs.records import (
     ANY_ENCODER,
     RETRIED,
@@ -32,7 +33,10 @@ CHARACTERS_PER_TOKEN = 4
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What decoding needs to know of the run. `split` cuts a text into passages, given its side and instruction."""
+    """What decoding needs to know of the run.
+
+    `split` cuts a text into passages, given its side and instruction; `page_texts` reads a document.
+    """
 
     spec: str
     run_id: str
@@ -40,6 +44,7 @@ class Policy:
     max_length: int
     unit_tokens: int
     split: Callable[[str, str, str], list[str]]
+    page_texts: PageTexts
 
 
 @dataclass(slots=True)
@@ -142,7 +147,7 @@ def _pieces(asset: Asset, content: bytes, policy: Policy) -> list[Piece]:
         return [text] if whole else policy.split(text, asset.side, asset.instruction)
 
     if asset.media != "row":
-        return pieces(asset, content, split)
+        return pieces(asset, content, split, policy.page_texts)
     text = f"{asset.title} {asset.text}".strip()
     if not text:
         return [Piece(None, AssetError("empty", "the record has no text", "decode"))]
@@ -157,6 +162,8 @@ def _as_read(content: str, found: list[Piece]) -> str:
 
 
 def _missing(item: Planned, version: str, found: list[Piece], policy: Policy) -> Iterator[Part]:
+    if version in item.complete:
+        return
     done = item.partial.get(version, frozenset())
     for ordinal, piece in enumerate(found):
         if ordinal in done:

@@ -1,20 +1,24 @@
 """The two stages as Ray actors: thin shells around decode, encode and the lake's writer."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from smart_jobs import schema
+from smart_jobs import schema, storage
 from smart_jobs.decode import units
+from smart_jobs.decode.sandbox import Sandbox
 from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.encode.encoder import Encoder as Model
+from smart_jobs.encode.inflight import InFlight
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.encode.tokens import Tokenizer
 from smart_jobs.lake import table, writer
+from smart_jobs.lake.table import EncoderTables
 from smart_jobs.records import Asset, JobError, Planned
-from smart_jobs.settings import Encoder
+from smart_jobs.settings import Decode, Encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +33,20 @@ class Run:
     unit_tokens: int
     batch_tokens: int
     threads: int = 1
+    decode: Decode = Decode()
 
 
 def policy(run: Run) -> units.Policy:
-    """The decode policy of a run, with the passage splitter of its encoder's tokenizer. Loads no model."""
+    """The decode policy of a run: the passage splitter of its encoder's tokenizer, and a sandbox. Loads no model."""
     tokenizer = Tokenizer(run.spec, checkpoint.locate(run.encoder))
 
     def split(text: str, side: str, instruction: str) -> list[str]:
         return tokenizer.split(text, run.spec.prompt(side, instruction))
 
-    return units.Policy(run.spec.digest, run.run_id, run.spec.text_long, run.spec.max_length, run.unit_tokens, split)
+    spec, sandbox = run.spec, Sandbox(run.decode)
+    return units.Policy(
+        spec.digest, run.run_id, spec.text_long, spec.max_length, run.unit_tokens, split, sandbox.page_texts
+    )
 
 
 class DecodeActor:
@@ -57,25 +65,49 @@ class EncodeActor:
     """One unit in, its states written, one receipt out as the last act: a killed actor's unit is simply done again."""
 
     def __init__(self, run: Run) -> None:
-        """Load the model; raises JobError where this node does not see the run's lake."""
+        """Raises JobError where this node does not see the run's lake. The model comes with the first segments."""
         if table.open_lake(run.lake_uri).id != run.lake_id:
             raise JobError(f"lake {run.lake_uri}: this node sees another lake there than the driver does")
         self._run = run
         self._tables = table.open_encoder(table.open_lake(run.lake_uri), run.spec.full_name)
-        self._encoder = encoder.load(run.spec, checkpoint.locate(run.encoder), run.threads, run.batch_tokens)
+        self._encoder: Model | None = None
 
     def __call__(self, unit: pa.Table) -> pa.Table:
         """`unit` is one row in the unit schema; the result one row in the receipt schema."""
-        start = time.perf_counter()
-        segments = [units.segment(row) for row in unit["segments"][0].as_py()]
-        results = self._encoder.encode(segments)
-        encoded = time.perf_counter()
-        receipt = writer.receipt(self._tables, unit, segments, results, self._run.run_id)
-        seconds = [("encode", encoded - start), ("write", time.perf_counter() - encoded)]
-        column = schema.RECEIPT.get_field_index("seconds")
-        return receipt.set_column(
-            column, schema.RECEIPT.field(column), pa.array([seconds], schema.RECEIPT.field(column).type)
-        )
+        return receipt(unit, self._tables, self._load, self._run.run_id)
+
+    def _load(self) -> Model:
+        if self._encoder is None:
+            run = self._run
+            self._encoder = encoder.load(run.spec, checkpoint.locate(run.encoder), run.threads, run.batch_tokens)
+        return self._encoder
+
+
+def receipt(unit: pa.Table, tables: EncoderTables, load: Callable[[], Model], run_id: str) -> pa.Table:
+    """Encode the segments of a unit, write their states, and return its receipt. Without segments nothing is loaded.
+
+    May kill this process: the next call for the same unit in the same run takes up the marker, and from the third on
+    finds the segments that do it.
+    """
+    segments = [units.segment(row) for row in unit["segments"][0].as_py()]
+    if not segments:
+        return writer.receipt(tables, unit, [], [], run_id)
+    started = time.perf_counter()
+    marker = InFlight(storage.join(tables.uri, "_inflight", f"{unit['unit'][0].as_py()}.json"), run_id)
+    model = load()
+    loaded = time.perf_counter()
+    results = marker.encode(model, segments)
+    encoded = time.perf_counter()
+    made = writer.receipt(tables, unit, segments, results, run_id)
+    marker.done()
+    written = time.perf_counter()
+    return _timed(made, load=loaded - started, encode=encoded - loaded, write=written - encoded)
+
+
+def _timed(made: pa.Table, **seconds: float) -> pa.Table:
+    column = schema.RECEIPT.get_field_index("seconds")
+    kind = schema.RECEIPT.field(column)
+    return made.set_column(column, kind, pa.array([list(seconds.items())], kind.type))
 
 
 def planned(row: dict[str, Any]) -> Planned:

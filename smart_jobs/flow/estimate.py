@@ -43,7 +43,7 @@ def of(assets: Sequence[Asset], plan: Sequence[Planned], spec: EncoderSpec, job:
 
 def _decode(opened: Sequence[Planned], spec: EncoderSpec, job: Ingest) -> tuple[int, int]:
     """Segments and estimated tokens of the opened assets."""
-    run = actors.Run("dry-run", "", "", spec, job.encoder, job.unit_tokens, job.batch_tokens)
+    run = actors.Run("dry-run", "", "", spec, job.encoder, job.unit_tokens, job.batch_tokens, decode=job.decode)
     segments = tokens = 0
     for unit in units.units(opened, actors.policy(run)):
         for row in unit["segments"][0].as_py():

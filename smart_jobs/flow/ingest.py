@@ -14,7 +14,7 @@ from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease, passed_over
 from smart_jobs.lake.table import EncoderTables
 from smart_jobs.records import Asset, JobError, Planned
-from smart_jobs.settings import Cluster, Encoder, Evaluate, Ingest, Source
+from smart_jobs.settings import Cluster, Decode, Encoder, Evaluate, Ingest, Source
 
 if TYPE_CHECKING:
     from smart_jobs.flow.actors import Run
@@ -41,6 +41,7 @@ class Options:
     sources: Collection[str] = ()
     prune: bool = False
     max_pruned: float = 0.0
+    decode: Decode = Decode()
     reached: Callable[[str], None] = passed_over
 
     @staticmethod
@@ -60,6 +61,7 @@ class Options:
             sources=(job.source.name,),
             prune=job.prune,
             max_pruned=job.max_pruned,
+            decode=job.decode,
             reached=reached,
         )
 
@@ -165,7 +167,7 @@ def _under_lease(
         from smart_jobs.flow import actors  # late: a run with nothing to encode needs no decoder
 
         run = actors.Run(held.run_id, tables.lake.uri, tables.lake.id, tables.spec, encoder, options.unit_tokens,
-                  options.batch_tokens)  # fmt: skip
+                  options.batch_tokens, decode=options.decode)  # fmt: skip
         _stream(plan, committer, run, options, summary)
         _check_whole([item.asset for item in plan], tables)
     _prune(assets, committer, tables, options, summary)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smart_jobs.decode.document import page_texts
 from smart_jobs.decode.segments import Piece, pieces
 from smart_jobs.records import Asset, AssetError
 
@@ -35,29 +36,29 @@ def plain(found):
 
 
 def test_each_page_by_itself():
-    found = pieces(asset(), pdf("one two", "three"), in_words)
+    found = pieces(asset(), pdf("one two", "three"), in_words, page_texts)
     assert found == [Piece(1, "one"), Piece(1, "two"), Piece(2, "three")]
 
 
 def test_a_page_without_text_is_one_error_in_its_place():
-    found = plain(pieces(asset(), pdf("one", "", "three"), whole))
+    found = plain(pieces(asset(), pdf("one", "", "three"), whole, page_texts))
     assert found == [(1, "one"), (2, ("empty", "page 2 has no text", "decode")), (3, "three")]
 
 
 def test_a_page_that_cannot_be_read_keeps_its_own_error():
-    found = pieces(asset(), pdf("one").replace(b"/Count 1", b"/Count 2"), whole)
+    found = pieces(asset(), pdf("one").replace(b"/Count 1", b"/Count 2"), whole, page_texts)
     assert found[0] == Piece(1, "one")
     assert (found[1].page, found[1].text.reason) == (2, "damaged")
     assert len(found) == 2
 
 
 def test_text_has_no_pages():
-    found = pieces(asset("text", "a.txt"), b"one two", in_words)
+    found = pieces(asset("text", "a.txt"), b"one two", in_words, page_texts)
     assert found == [Piece(None, "one"), Piece(None, "two")]
 
 
 def test_blank_text_is_empty():
-    found = plain(pieces(asset("text", "a.txt"), b" \n\t\xc2\xa0", whole))
+    found = plain(pieces(asset("text", "a.txt"), b" \n\t\xc2\xa0", whole, page_texts))
     assert found == [(None, ("empty", "the file has no text", "decode"))]
 
 
@@ -73,7 +74,7 @@ def test_blank_text_is_empty():
 )
 def test_the_whole_asset_fails(media, uri, content, reason):
     with pytest.raises(AssetError) as caught:
-        pieces(asset(media, uri), content, whole)
+        pieces(asset(media, uri), content, whole, page_texts)
     assert caught.value.reason == reason
 
 
@@ -83,4 +84,4 @@ def test_against_brute_force(pages):
     expected = []
     for number, page in enumerate(pages, start=1):
         expected += [(number, word) for word in page] or [(number, ("empty", f"page {number} has no text", "decode"))]
-    assert plain(pieces(asset(), pdf(*(" ".join(page) for page in pages)), in_words)) == expected
+    assert plain(pieces(asset(), pdf(*(" ".join(page) for page in pages)), in_words, page_texts)) == expected

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smart_jobs import schema, storage
+from smart_jobs.decode.document import page_texts
 from smart_jobs.decode.units import Policy, units
 from smart_jobs.records import ANY_ENCODER, REASONS, Asset, AssetError, Planned, content_version, segment_id
 
@@ -22,7 +23,7 @@ def in_threes(text, side="document", instruction=""):
 
 def policy(**changed):
     given = {"spec": SPEC, "run_id": "run", "text_long": "auto", "max_length": 64, "unit_tokens": 10**6}
-    return Policy(**{**given, "split": in_threes, **changed})
+    return Policy(**{**given, "split": in_threes, "page_texts": page_texts, **changed})
 
 
 def rows_of(planned, **changed):
@@ -211,6 +212,54 @@ def test_a_failure_names_the_spec_unless_no_encoder_could_do_better(tmp_path, re
     failure = failure_of(text_file(tmp_path, "one"), split=fail)
     assert failure["reason"] == reason
     assert failure["spec"] == (None if reason in ANY_ENCODER else SPEC)
+
+
+# Pages that may yet come
+
+
+def with_page(text):
+    """A reader of documents that finds three pages, the second of which is `text`."""
+    return lambda _data, _uri: ["one two three four", text, "five"]
+
+
+@pytest.mark.parametrize("reason", ["timeout", "worker_died", "out_of_memory"])
+def test_a_document_without_a_page_that_may_yet_come_is_a_version_of_its_own(tmp_path, reason):
+    """Its ordinals are not those of the whole document: the two must never be mixed."""
+    asset = pdf_file(tmp_path, "x")
+    content = content_version((tmp_path / "a.pdf").read_bytes())
+    late = AssetError(reason, "detail", "decode")
+    segments, [failure], [listing], _ = rows_of([Planned(asset)], page_texts=with_page(late))
+    [version] = {row["version"] for row in [*segments, failure, listing]}
+    assert version != content
+    assert [(s["ordinal"], s["of"], s["text"]) for s in segments] == [
+        (0, 4, "one two three"),
+        (1, 4, "four"),
+        (3, 4, "five"),
+    ]
+    assert (failure["ordinal"], failure["of"], failure["reason"]) == (2, 4, reason)
+    known = Planned(asset, partial={version: frozenset({0, 1, 3})}, attempts=1)
+    again, [failure], *_ = rows_of([known], page_texts=with_page(late))
+    assert (again, failure["ordinal"], failure["attempts"], failure["version"]) == ([], 2, 2, version)
+    whole, none, [listing], _ = rows_of([known], page_texts=with_page("now it is here"))
+    assert [(s["ordinal"], s["of"], s["text"]) for s in whole] == [
+        (i, 5, text) for i, text in enumerate(["one two three", "four", "now it is", "here", "five"])
+    ]
+    assert (none, {s["version"] for s in whole} | {listing["version"]}) == ([], {content})
+    settled = Planned(asset, complete=frozenset({version}))
+    segments, failures, [listing], _ = rows_of([settled], page_texts=with_page(late))
+    assert (segments, failures, listing["version"]) == ([], [], version)
+
+
+def test_which_pages_are_missing_makes_the_version(tmp_path):
+    asset, late = pdf_file(tmp_path, "x"), AssetError("timeout", "detail", "decode")
+    dead = AssetError("worker_died", "another", "decode")
+    found = [
+        {row["version"] for row in rows_of([Planned(asset)], page_texts=lambda _data, _uri, texts=texts: texts)[2]}
+        for texts in ([late, "a"], [dead, "a"], ["a", late], [late, late], ["a", AssetError("damaged", "d", "decode")])
+    ]
+    assert found[0] == found[1]
+    assert found[4] == {content_version((tmp_path / "a.pdf").read_bytes())}
+    assert len(set.union(*found)) == 4
 
 
 # Text that is long

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from comparing import assert_same, rows, tables_of
-from jobs import as_json, run, start, write_corpus
+from jobs import as_json, encode_actors, run, start, wait_for, write_corpus
 
 from smart_jobs import schema
 
@@ -54,13 +54,6 @@ def test_driver_killed_at_a_random_moment(tmp_path, source, clean, tiny_encoder,
     assert_same(lake, reference)
 
 
-def wait_for(condition, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened in time"
-        time.sleep(0.02)
-
-
 @pytest.mark.ray
 def test_encode_actor_killed_in_the_middle_of_a_unit(tmp_path, source, clean, tiny_encoder, cluster):
     """Its unit is done again by a fresh actor: nothing lost, nothing doubled."""
@@ -81,16 +74,3 @@ def test_encode_actor_killed_in_the_middle_of_a_unit(tmp_path, source, clean, ti
     assert killed
     assert summary["encoded"] == len(rows(tables_of(clean[0]), schema.POOLED))
     assert_same(lake, clean[0])
-
-
-def encode_actors() -> list[int]:
-    """Processes that Ray has named after the encode stage."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            name = path.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if name.startswith("ray::") and "EncodeActor" in name:
-            found.append(int(path.parent.name))
-    return found

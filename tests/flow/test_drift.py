@@ -12,7 +12,7 @@ from smart_jobs.flow import actors, drift
 from smart_jobs.lake import groups, known, lease, libraries, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.records import Embedding, JobError, Planned
-from smart_jobs.settings import Encoder, Source, Text
+from smart_jobs.settings import Decode, Encoder, Source, Text
 from smart_jobs.sources import assets
 
 
@@ -25,7 +25,7 @@ def stored(tmp_path, tiny_encoder):
     config = Encoder(name="tiny", model=str(tiny_encoder))
     spec, folder = checkpoint.resolve(config, Text())
     tables = table.create_encoder(table.create_lake(str(tmp_path / "lake")), spec, "int8")
-    policy = actors.policy(actors.Run("r", "", "", spec, config, 100, 512, threads=1))
+    policy = actors.policy(actors.Run("r", "", "", spec, config, 100, 512, 1, Decode()))
     model = encoder.load(spec, folder, 1, 512)
     found = list(assets(Source(name="docs", uri=(str(tmp_path / "docs"),))))
     with lease.hold(tables, "ingest", 0) as held:
