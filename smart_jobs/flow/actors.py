@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +33,7 @@ class Run:
     unit_tokens: int
     batch_tokens: int
     threads: int = 1
-    decode: Decode = Decode()
+    decode: Decode = field(default_factory=Decode)
 
 
 def policy(run: Run) -> units.Policy:

@@ -41,7 +41,7 @@ class Options:
     sources: Collection[str] = ()
     prune: bool = False
     max_pruned: float = 0.0
-    decode: Decode = Decode()
+    decode: Decode = field(default_factory=Decode)
     reached: Callable[[str], None] = passed_over
 
     @staticmethod

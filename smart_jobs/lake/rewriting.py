@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema
-from smart_jobs.lake import table
+from smart_jobs.lake import releases, table
 from smart_jobs.lake.table import Change, EncoderTables
 
 Keep = Callable[[pa.Table], pa.Array]
@@ -34,10 +34,11 @@ def rest(handle: DeltaTable, kind: schema.Table, affected: Any, keep: Keep) -> R
     parts: list[pa.Table] = []
     removes: list[str] = []
     gone = 0
-    stored = table.dataset(handle)
+    stored, lacking = table.dataset(handle), releases.lacking(handle)
     for fragment in stored.get_fragments():
         if fragment.count_rows(filter=affected):
-            rows = fragment.to_table(schema=stored.schema).select(kind.columns.names).cast(kind.columns)
+            whole = releases.filled(fragment.to_table(schema=stored.schema), lacking)
+            rows = whole.select(kind.columns.names).cast(kind.columns)
             stays = rows.filter(keep(rows))
             if stays.num_rows < rows.num_rows:
                 parts.append(stays)

@@ -157,10 +157,10 @@ def test_ordinals_that_are_accounted_for_are_left_out(tmp_path):
 # What goes wrong
 
 
-def failure_of(asset, attempts=0, **changed):
+def failure_of(asset, **changed):
     """The one failure of an asset that must not cost its neighbours anything."""
     around = [Planned(row("before", name="0")), Planned(row("after", name="9"))]
-    segments, failures, assets, _ = rows_of([around[0], Planned(asset, attempts=attempts), around[1]], **changed)
+    segments, failures, assets, _ = rows_of([around[0], Planned(asset), around[1]], **changed)
     assert [s["text"] for s in segments] == ["before", "after"]
     assert [a["uri"] for a in assets] == ["t.jsonl#0", asset.uri, "t.jsonl#9"]
     [failure] = failures
@@ -174,8 +174,8 @@ def test_a_file_that_was_replaced_since_it_was_listed_is_changed(tmp_path, chang
         (tmp_path / "a.txt").write_text("other")
     else:
         os.utime(tmp_path / "a.txt", ns=(7, 7))
-    failure = failure_of(asset, attempts=1)
-    assert (failure["reason"], failure["step"], failure["attempts"]) == ("changed", "read", 2)
+    failure = failure_of(asset)
+    assert (failure["reason"], failure["step"], failure["attempts"]) == ("changed", "read", 1)
     assert (failure["version"], failure["ordinal"], failure["of"]) == (f"stamp:{asset.stamp}", None, None)
 
 
@@ -237,9 +237,9 @@ def test_a_document_without_a_page_that_may_yet_come_is_a_version_of_its_own(tmp
         (3, 4, "five"),
     ]
     assert (failure["ordinal"], failure["of"], failure["reason"]) == (2, 4, reason)
-    known = Planned(asset, partial={version: frozenset({0, 1, 3})}, attempts=1)
+    known = Planned(asset, partial={version: frozenset({0, 1, 3})})
     again, [failure], *_ = rows_of([known], page_texts=with_page(late))
-    assert (again, failure["ordinal"], failure["attempts"], failure["version"]) == ([], 2, 2, version)
+    assert (again, failure["ordinal"], failure["attempts"], failure["version"]) == ([], 2, 1, version)
     whole, none, [listing], _ = rows_of([known], page_texts=with_page("now it is here"))
     assert [(s["ordinal"], s["of"], s["text"]) for s in whole] == [
         (i, 5, text) for i, text in enumerate(["one two three", "four", "now it is", "here", "five"])
