@@ -1,9 +1,11 @@
 """Running jobs from tests: in this process, and as a user would."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,14 @@ def run(verb: str, *words: str) -> dict[str, Any]:
 
 def start(*words: str, **options: Any) -> subprocess.Popen[str]:
     """A `smart-jobs` of its own, with a Ray of its own."""
-    command = [sys.executable, "-c", ENTRY, *words]
+    return popen(["-c", ENTRY, *words], **options)
+
+
+def popen(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+    """A Python of its own that finds what this one finds."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, *arguments]
+    options = {"env": environment, **options}
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 

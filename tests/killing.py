@@ -1,0 +1,54 @@
+"""An ingest of its own process that ends itself with SIGKILL at a step of the commit protocol.
+
+python -m killing STEP TIMES key=value …
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from jobs import popen
+
+STEPS = (
+    "claimed",
+    "fenced",
+    "rolled forward",
+    "files written",
+    "pending written",
+    "hidden_states committed",
+    "failures committed",
+    "pooled committed",
+    "assets committed",
+    "pending removed",
+    "tidied",
+)
+"""Every step of an ingest that new assets go through, in the order in which it first reaches them."""
+
+
+def ingest_until(step: str, times: int, words: Sequence[str]) -> int:
+    """Run an ingest that kills itself when `step` is reached for the `times`-th time; its exit code."""
+    process = popen(["-m", "killing", step, str(times), *words])
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode in (0, -signal.SIGKILL), errors[-2000:]
+    return process.returncode
+
+
+def main(step: str, times: str, *words: str) -> None:
+    """The process that is killed."""
+    from smart_jobs import config, settings
+    from smart_jobs.flow import ingest
+
+    left = int(times)
+
+    def reached(name: str) -> None:
+        nonlocal left
+        left -= name == step
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    ingest.run(config.load(settings.Ingest, "ingest", words), reached)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
