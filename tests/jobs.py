@@ -94,13 +94,26 @@ def wait_for(condition, seconds: float = 90) -> None:
 
 
 def encode_actors() -> list[int]:
-    """Processes that Ray has named after the encode stage."""
+    """Processes that the Ray of this process, and no other on this machine, has named after the encode stage."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             name = path.read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if name.startswith("ray::") and "EncodeActor" in name:
-            found.append(int(path.parent.name))
+        pid = int(path.parent.name)
+        if name.startswith("ray::") and "EncodeActor" in name and os.getpid() in ancestors(pid):
+            found.append(pid)
+    return found
+
+
+def ancestors(pid: int) -> list[int]:
+    """The parents of a process, nearest first, as far as they are there."""
+    found: list[int] = []
+    try:
+        while pid > 1:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            found.append(pid)
+    except OSError:
+        return []
     return found
