@@ -21,6 +21,7 @@ test: $(READY)
 
 bench: $(READY)
 	$(RUN) -m tests.bench.pipeline
+	$(RUN) -m tests.bench.codecs
 
 # The environment is made again only when what it depends on has changed; it never touches another Python.
 $(READY): pyproject.toml constraints.txt

@@ -102,7 +102,7 @@ def test_little_more_than_the_asked_bytes_are_read(tmp_path, monkeypatch):
     tables = table.create_encoder(table.create_lake(str(tmp_path)), make_spec(dim=256), "float32")
     segments = [make_segment("u", "v1", i, 300) for i in range(300)]
     random = np.random.default_rng(0)
-    states = {s.segment_id: random.standard_normal((32, 256)).astype(np.float32) for s in segments}
+    states = {s.segment_id: codec.unit(random.standard_normal((32, 256))) for s in segments}
 
     def big(segment, dim):
         return Embedding(embed(segment, dim).pooled, states[segment.segment_id])
