@@ -122,10 +122,10 @@ def size(n_tokens: int, dim: int, codec: Codec) -> int:
 def _bf16(values: np.ndarray) -> np.ndarray:
     """The upper halves, uint16, of float32 rounded to nearest, ties to even; no finite value becomes infinite."""
     bits = np.clip(values, -BF16_MAX, BF16_MAX).view(np.uint32)
-    rounding = np.right_shift(bits, 16) & 1
-    rounding += np.uint32(0x7FFF)
-    rounding += bits
-    return np.right_shift(rounding, 16).astype(np.uint16)
+    rounded: np.ndarray = (bits >> 16) & 1
+    rounded += np.uint32(0x7FFF)
+    rounded += bits
+    return (rounded >> 16).astype(np.uint16)
 
 
 def _quantised(rows: np.ndarray, levels: int, scale_type: type[np.floating]) -> tuple[np.ndarray, np.ndarray]:
