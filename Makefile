@@ -22,6 +22,7 @@ test: $(READY)
 
 bench: $(READY)
 	$(RUN) -m tests.bench.pipeline
+	$(RUN) -m tests.bench.codecs
 
 docs: $(READY)
 	$(RUN) docs/generate.py

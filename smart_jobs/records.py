@@ -9,6 +9,7 @@ import numpy as np
 
 Media = Literal["document", "text", "row"]
 Side = Literal["document", "query"]
+Codec = Literal["float32", "bf16", "int8", "int4", "binary"]
 
 REASONS: Mapping[str, str] = {
     "empty": "nothing to encode: no text on this page or in this record",
@@ -159,7 +160,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What an encoder gives for one segment: `pooled` (d,) float32 of norm 1, `states` (n, d) float32, n ≥ 1."""
+    """What an encoder gives for one segment: `pooled` (d,) float32 of norm 1, `states` (n, d) float32, n ≥ 1.
+
+    States are as the model gave them, rows of any length: a codec stores them, and `codec.unit` normalises them where
+    they are scored.
+    """
 
     pooled: np.ndarray
     states: np.ndarray

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from smart_jobs.records import REASONS
+from smart_jobs.records import REASONS, Codec
 
 
 def _reason(value: str) -> str:
@@ -57,6 +57,7 @@ class Encoder(Strict):
     pooling: Literal["mean", "cls", "last"] | None = None
     max_length: int | None = Field(None, ge=8, description="tokens of a segment, special tokens included")
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    pool_factor: int = Field(1, ge=1, description="merge a document's states into this many times fewer; 1: keep all")
     digest: str | None = Field(None, description="picks one of several encoders of this name in a lake")
 
 
@@ -122,7 +123,7 @@ class Ingest(Strict):
     cluster: Cluster
     text: Text = Text()
     decode: Decode = Decode()
-    codec: Literal["float32", "int8"] | None = Field(
+    codec: Codec | None = Field(
         None, description="how states are stored; fixed when the encoder's tables are created (int8 unless given)"
     )
     commit_seconds: float = Field(30.0, gt=0, description="seconds between commits")
@@ -179,7 +180,7 @@ class Evaluate(Strict):
     candidates: int = Field(200, ge=1, description="segments that the index passes on in the two-stage scores")
     lambda_pooled: float = 1.0
     lambda_late: float = 1.0
-    codec: Literal["float32", "int8"] | None = Field(None, description="as in ingest, for the evaluation's own tables")
+    codec: Codec | None = Field(None, description="as in ingest, for the evaluation's own tables")
     unit_tokens: int = Field(32768, ge=1, description="as in ingest")
     batch_tokens: int = Field(4096, ge=1, description="as in ingest")
 

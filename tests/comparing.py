@@ -43,5 +43,5 @@ def assert_same(left: Path, right: Path) -> None:
     assert len(ids[0]) == len(set(ids[0])) == len(pooled[0])
     states = [StatesReader(table.snapshot(side)).read(np.array(ids[0], np.int64)) for side in (one, two)]
     assert (states[0].offsets == states[1].offsets).all()
-    step = 2 / codec.LEVELS if one.codec == "int8" else 1e-5
+    step = 2 / codec.LEVELS["int8"] if one.codec == "int8" else 1e-5
     np.testing.assert_allclose(states[0].values, states[1].values, atol=step)

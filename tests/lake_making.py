@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
-from smart_jobs import schema
+from smart_jobs import codec, schema
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.lake import failures, groups, known, table, writer
 from smart_jobs.lake.commit import Committer
@@ -63,9 +63,9 @@ def make_segment(uri: str, version: str, ordinal: int, of: int, text: str = "g")
 
 
 def embed(segment: Segment, dim: int = DIM) -> Embedding:
-    """Always the same for a segment, and another for each."""
+    """Always the same for a segment, and another for each; its states have norm 1 and so come back from float32."""
     random = np.random.default_rng(segment.segment_id)
-    states = random.standard_normal((1 + segment.segment_id % 3, dim)).astype(np.float32)
+    states = codec.unit(random.standard_normal((1 + segment.segment_id % 3, dim)))
     pooled = states.mean(axis=0)
     return Embedding(pooled / np.linalg.norm(pooled), states)
 

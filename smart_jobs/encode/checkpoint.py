@@ -87,6 +87,7 @@ def resolve(config: Encoder, text: Text) -> tuple[EncoderSpec, Path]:
         dtype=config.dtype,
         prompts=_prompts(folder),
         text_long=text.long,
+        pool_factor=config.pool_factor if config.pool_factor > 1 else None,
     )
     return spec, folder
 

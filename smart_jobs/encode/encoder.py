@@ -22,4 +22,9 @@ def load(spec: EncoderSpec, folder: Path, threads: int, batch_tokens: int) -> En
     """The encoder of `spec` with the weights in `folder`, on a GPU where torch sees one, else on `threads` CPUs."""
     from smart_jobs.encode.text import TextEncoder  # late: the driver plans without torch
 
-    return TextEncoder(spec, folder, threads, batch_tokens)
+    model = TextEncoder(spec, folder, threads, batch_tokens)
+    if spec.pool_factor is None:
+        return model
+    from smart_jobs.encode.merging import Merging  # late: scipy is of no use to others
+
+    return Merging(model, spec.pool_factor)

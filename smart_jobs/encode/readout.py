@@ -25,15 +25,15 @@ def pool(hidden: torch.Tensor, attended: torch.Tensor, how: str) -> torch.Tensor
 def embeddings(
     hidden: torch.Tensor, attended: torch.Tensor, keep: torch.Tensor, how: str
 ) -> list[Embedding | AssetError]:
-    """One result a row, in order: unit-norm float32 on the CPU. `keep` (b, t) bool says which tokens become states.
+    """One result a row, in order, float32 on the CPU: pooled of norm 1, states as they are.
 
-    A row that keeps no token gets its pooled vector as its only state (the reference's rule, SMART's evaluator); a row
-    with NaN or infinity gets an AssetError `not_finite`, since a NaN would top every ranking.
+    `keep` (b, t) bool says which tokens become states. A row that keeps no token gets its pooled vector as its only
+    state (the reference's rule, SMART's evaluator); a row with NaN or infinity gets an AssetError `not_finite`, since a
+    NaN would top every ranking.
     """
     values = hidden.float()
     pooled = torch.nn.functional.normalize(pool(values, attended, how), dim=-1)
-    states = torch.nn.functional.normalize(values, dim=-1)
-    vectors, kept, rows = pooled.cpu().numpy(), keep.cpu().numpy(), states.cpu().numpy()
+    vectors, kept, rows = pooled.cpu().numpy(), keep.cpu().numpy(), values.cpu().numpy()
     return [_one(vector, row[mask]) for vector, row, mask in zip(vectors, rows, kept, strict=True)]
 
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import Literal
 
+from pydantic import Field
+
 from smart_jobs.settings import Strict
 
 
@@ -11,7 +13,7 @@ class EncoderSpec(Strict):
     """Everything that changes what an encoder computes, and nothing else: no library versions, no codec, no threads.
 
     A field added in a later release must default to None and mean "as before" then: None is left out of the digest,
-    so that an upgrade re-encodes nothing.
+    so that an upgrade re-encodes nothing. Whatever says the same as None must become None (a `pool_factor` of 1 does).
     """
 
     name: str
@@ -27,6 +29,7 @@ class EncoderSpec(Strict):
     dtype: Literal["float32", "bfloat16", "float16"]
     prompts: dict[str, str]
     text_long: Literal["auto", "split", "truncate"]
+    pool_factor: int | None = Field(None, ge=2)
 
     @property
     def digest(self) -> str:

@@ -35,7 +35,7 @@ def of(assets: Sequence[Asset], plan: Sequence[Planned], spec: EncoderSpec, job:
         "segments": round(segments * scale),
         "bytes": {
             "pooled": round(segments * scale * 4 * spec.dim),
-            "hidden_states": round(tokens * scale * codec.size(1, spec.dim, kind)),
+            "hidden_states": round(tokens * scale * codec.size(1, spec.dim, kind) / (spec.pool_factor or 1)),
         },
         "hours": round(segments * scale / rate / 3600, 4) if rate else None,
     }

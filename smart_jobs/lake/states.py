@@ -11,7 +11,7 @@ from smart_jobs import codec, schema, storage
 from smart_jobs.lake import table as tables_of
 from smart_jobs.lake.table import Snapshot
 from smart_jobs.lake.writer import offsets_uri
-from smart_jobs.records import JobError
+from smart_jobs.records import Codec, JobError
 
 GAP = 1 << 16
 """Bytes between two wanted values that are read along rather than skipped."""
@@ -26,7 +26,11 @@ class Ragged:
 
 
 class StatesReader:
-    """Finds the bytes of a segment through the offsets of a snapshot's files; reads nothing else."""
+    """Finds the bytes of a segment through the offsets of a snapshot's files; reads nothing else.
+
+    Each file is decoded by the codec that its offsets name, and by the tables' where they name none: a table that was
+    transcoded has files of several.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         """Load the offsets of every file of the snapshot's hidden_states: 28 bytes a segment."""
@@ -34,6 +38,7 @@ class StatesReader:
         self._root = snapshot.tables.table_uri(schema.HIDDEN_STATES)
         self._files = sorted(tables_of.files_of(snapshot.hidden_states))
         parts = [self._offsets(name) for name in self._files]
+        self._codecs = [self._codec(part) for part in parts]
         columns = {
             key: [part[key].to_numpy() for part in parts] for key in ("segment_id", "offset", "length", "n_tokens")
         }
@@ -49,6 +54,12 @@ class StatesReader:
             raise JobError(f"{uri}: missing; the offsets of a committed states file are gone")
         return pa.ipc.open_file(pa.py_buffer(storage.read_bytes(uri))).read_all()
 
+    def _codec(self, offsets: pa.Table) -> Codec:
+        named = (offsets.schema.metadata or {}).get(b"codec", self._tables.codec.encode()).decode()
+        if named not in codec.CODECS:
+            raise JobError(f"{self._root}: states stored as {named}; expected one of {', '.join(codec.CODECS)}")
+        return cast("Codec", named)
+
     def read(self, segment_ids: np.ndarray) -> Ragged:
         """The states of (s,) int64 ids, in their order. Raises JobError for an id that the snapshot lacks."""
         at = self._positions(segment_ids)
@@ -58,8 +69,8 @@ class StatesReader:
             for i, blob in zip(wanted, self._fetch(self._files[file], at[wanted]), strict=True):
                 blobs[i] = blob
         counts = self._n[at].astype(np.int64)
-        kind, dim = cast("codec.Codec", self._tables.codec), self._tables.spec.dim
-        values = [codec.decode(blob, int(n), dim, kind) for blob, n in zip(blobs, counts, strict=True)]
+        kinds, dim = [self._codecs[file] for file in self._file[at]], self._tables.spec.dim
+        values = [codec.decode(blob, int(n), dim, kind) for blob, n, kind in zip(blobs, counts, kinds, strict=True)]
         offsets = np.concatenate([[0], np.cumsum(counts)])
         return Ragged(np.concatenate(values) if values else np.empty((0, dim), np.float32), offsets)
 

@@ -1,4 +1,4 @@
-"""The embeddings of one unit -> a Parquet file of hidden states, its offsets beside it, and the receipt."""
+"""The embeddings of one unit -> Parquet files of hidden states, their offsets beside them, and the receipt."""
 
 import uuid
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from smart_jobs import codec, schema, storage
 from smart_jobs.lake import pages
 from smart_jobs.lake.table import EncoderTables
-from smart_jobs.records import AssetError, Embedding, Segment
+from smart_jobs.records import AssetError, Codec, Embedding, Segment
 
 EXCERPT = 1000
 """Characters of a segment's text that its pooled row keeps."""
@@ -19,6 +19,10 @@ EXCERPT = 1000
 OFFSETS = pa.schema(
     [("segment_id", pa.int64()), ("offset", pa.int64()), ("length", pa.int64()), ("n_tokens", pa.int32())]
 )
+"""Where each value of a states file lies; the schema's metadata names the file's codec."""
+
+QUERY_CODEC: Codec = "float32"
+"""Stored queries (an evaluation's) keep full precision, as a search's query has it."""
 
 Result = Embedding | AssetError
 
@@ -28,8 +32,9 @@ def receipt(
 ) -> pa.Table:
     """Write the states of a unit and return the one-row receipt that names everything it produced.
 
-    The states file is complete, and its offsets written, before the receipt exists; neither is visible to a reader
-    until the driver commits it. A crash before that leaves files that nothing refers to.
+    A file holds states of one codec: documents are stored by the tables' one, queries by `QUERY_CODEC`. It is complete,
+    and its offsets written, before the receipt exists; neither is visible to a reader until the driver commits it. A
+    crash before that leaves files that nothing refers to.
     """
     good = [
         (segment, result) for segment, result in zip(segments, results, strict=True) if isinstance(result, Embedding)
@@ -40,7 +45,7 @@ def receipt(
     _check_shapes(good, tables.spec.dim)
     row = {
         "unit": unit["unit"][0].as_py(),
-        "states": [_write_states(tables, good)] if good else [],
+        "states": [_write_states(tables, part, kind) for kind, part in _by_codec(tables, good)],
         "pooled": [_pooled_row(segment, embedding, run_id) for segment, embedding in good],
         "failures": [_failure_row(tables.spec.digest, segment, error, run_id) for segment, error in bad],
         "assets": [],
@@ -66,15 +71,24 @@ def _one_list(values: pa.Array, kind: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values).cast(kind)
 
 
-def _write_states(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]]) -> dict[str, Any]:
-    kind = cast("codec.Codec", tables.codec)
+def _by_codec(
+    tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]]
+) -> list[tuple[Codec, list[tuple[Segment, Embedding]]]]:
+    parts: dict[Codec, list[tuple[Segment, Embedding]]] = {}
+    for segment, embedding in good:
+        kind = QUERY_CODEC if segment.side == "query" else cast("Codec", tables.codec)
+        parts.setdefault(kind, []).append((segment, embedding))
+    return list(parts.items())
+
+
+def _write_states(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]], kind: Codec) -> dict[str, Any]:
     blobs = [codec.encode(embedding.states, kind) for _, embedding in good]
     rows = pa.table(
         [
             pa.array([segment.segment_id for segment, _ in good], pa.int64()),
             pa.array([len(embedding.states) for _, embedding in good], pa.int32()),
             pa.array([embedding.states.shape[1] for _, embedding in good], pa.int32()),
-            pa.array([tables.codec] * len(good), pa.string()),
+            pa.array([kind] * len(good), pa.string()),
             pa.array(blobs, pa.binary()),
         ],
         schema=schema.HIDDEN_STATES.columns,
@@ -82,7 +96,7 @@ def _write_states(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding
     data = states_file(rows)
     name = f"{uuid.uuid4().hex}.parquet"
     root = tables.table_uri(schema.HIDDEN_STATES)
-    storage.write_bytes(offsets_uri(root, name), _offsets_file(rows, data))
+    storage.write_bytes(offsets_uri(root, name), offsets_file(rows, data))
     storage.write_bytes(storage.join(root, name), data.to_pybytes())
     return {"path": name, "size": data.size, "rows": rows.num_rows}
 
@@ -109,7 +123,10 @@ def offsets_uri(table_uri: str, name: str) -> str:
     return storage.join(table_uri, "_offsets", name.removesuffix(".parquet") + ".arrow")
 
 
-def _offsets_file(rows: pa.Table, data: pa.Buffer) -> bytes:
+def offsets_file(rows: pa.Table, data: pa.Buffer) -> bytes:
+    """The offsets of `rows`, of one codec, in their file `data`: an Arrow IPC file in the schema `OFFSETS`."""
+    [kind] = rows["codec"].unique().to_pylist()
+    kept = OFFSETS.with_metadata({"codec": kind})
     ranges = pages.value_ranges(data, "states")
     table = pa.table(
         [
@@ -118,10 +135,10 @@ def _offsets_file(rows: pa.Table, data: pa.Buffer) -> bytes:
             pa.array([length for _, length in ranges], pa.int64()),
             rows["n_tokens"],
         ],
-        schema=OFFSETS,
+        schema=kept,
     )
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, OFFSETS) as writer:
+    with pa.ipc.new_file(sink, kept) as writer:
         writer.write_table(table)
     return cast("bytes", sink.getvalue().to_pybytes())
 

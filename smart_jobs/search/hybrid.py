@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
-from smart_jobs import storage
+from smart_jobs import codec, storage
 from smart_jobs.index import build, manifest
 from smart_jobs.index.manifest import Manifest
 from smart_jobs.lake import table
@@ -114,7 +114,7 @@ def scores(snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray) ->
     """Exact pooled and late scores, (q, n) float32 each, of every query with the segments `ids` (n,), sorted."""
     vectors = pooled_vectors(snapshot, ids)
     pooled = np.stack([query.pooled for query in queries]) @ vectors.T
-    stacked = maxsim.ragged([query.states for query in queries])
+    stacked = maxsim.ragged([codec.unit(query.states) for query in queries])
     reader = StatesReader(snapshot)
     late = np.empty((len(queries), len(ids)), np.float32)
     for start in range(0, len(ids), CHUNK):

@@ -21,9 +21,10 @@ def ragged(states: list[np.ndarray]) -> Ragged:
 
 
 def late(queries: Ragged, documents: Ragged) -> np.ndarray:
-    """(q, n) float32: SMART's late score of each query with each document, for states of norm 1 and no empty segment.
+    """(q, n) float32: SMART's late score of each query with each document; no segment is empty.
 
-    (1/|q|) Σ_i max_j <q_i, d_j>, arXiv 2605.24938. Memory stays within a few `TILE_BYTES` besides the result.
+    (1/|q|) Σ_i max_j <q_i, d_j>, arXiv 2605.24938, for query states of norm 1 and document states as their codec gives
+    them. Memory stays within a few `TILE_BYTES` besides the result.
     """
     result = np.empty((len(queries.offsets) - 1, len(documents.offsets) - 1), np.float32)
     tokens = torch.from_numpy(np.ascontiguousarray(queries.values, np.float32)).T.contiguous()

@@ -46,6 +46,7 @@ CHANGES = {
     "dtype": "bfloat16",
     "prompts": {"query": "q:"},
     "text_long": "split",
+    "pool_factor": 2,
 }
 
 
@@ -243,11 +244,18 @@ def test_the_digest_of_every_shipped_encoder_is_pinned():
 
 def test_the_digest_ignores_the_name_and_what_is_not_set():
     class Later(EncoderSpec):
-        pool_factor: int | None = None
+        added: int | None = None
 
     assert SPEC.model_copy(update={"name": "b"}).digest == SPEC.digest
     assert Later(**SPEC.model_dump()).digest == SPEC.digest
-    assert Later(**SPEC.model_dump(), pool_factor=2).digest != SPEC.digest
+    assert Later(**SPEC.model_dump(), added=2).digest != SPEC.digest
+
+
+def test_a_pool_factor_of_one_is_no_other_encoder(folder):
+    assert resolve(folder, pool_factor=1) == resolve(folder)
+    assert resolve(folder, pool_factor=1).pool_factor is None
+    merged = resolve(folder, pool_factor=2)
+    assert (merged.pool_factor, merged.digest != resolve(folder).digest) == (2, True)
 
 
 def test_the_digest_changes_with_every_other_field():

@@ -49,8 +49,7 @@ def alone(folder, text, pooling, max_length):
     pooled = {"mean": rows.mean(axis=0), "cls": rows[0], "last": rows[-1]}[pooling]
     pooled = pooled / np.linalg.norm(pooled)
     special = set(tokenizer.all_special_ids)
-    kept = [row / np.linalg.norm(row) for row, i in zip(rows, inputs["input_ids"][0].tolist(), strict=True)
-            if i not in special]  # fmt: skip
+    kept = [row for row, i in zip(rows, inputs["input_ids"][0].tolist(), strict=True) if i not in special]
     return pooled, np.array(kept) if kept else pooled[None, :]
 
 

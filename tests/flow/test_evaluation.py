@@ -139,3 +139,17 @@ def test_a_run_is_stored_with_its_versions_and_every_query(sample, lake):
 @needs_fixtures
 def test_evaluation_leaves_the_corpus_tables_alone(lake):
     assert table.encoders(table.open_lake(str(lake))) == []
+
+
+@needs_fixtures
+def test_coarse_and_merged_documents_are_scored_with_whole_queries(sample, tmp_path, tiny_encoder):
+    words = [f"encoder={tiny_encoder}", "codec=binary", "encoder.pool_factor=2"]
+    task = run("evaluate", "suite=beir", f"suite.path={sample}", f"lake={tmp_path}", *words)["tasks"]
+    [task] = task.values()
+    opened = table.open_lake(f"{tmp_path}/evaluation")
+    tables = table.open_encoder(opened, table.encoders(opened)[0])
+    states = table.open_table(tables.table_uri(schema.HIDDEN_STATES)).to_pyarrow_table().to_pylist()
+    assert sorted({row["codec"] for row in states}) == ["binary", "float32"]
+    assert sum(row["codec"] == "float32" for row in states) == task["queries"] == QUERIES
+    longest = {name: max(row["n_tokens"] for row in states if row["codec"] == name) for name in ("binary", "float32")}
+    assert longest["binary"] == 31  # 62 tokens between the special ones

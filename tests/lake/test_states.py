@@ -1,8 +1,11 @@
 """Reading states: exactly those asked for, in the order asked for, and little else from the disk."""
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +16,7 @@ from smart_jobs.lake import groups, known, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease
 from smart_jobs.lake.states import GAP, StatesReader
+from smart_jobs.lake.transcode import transcode
 from smart_jobs.records import Embedding, JobError
 
 FILES, PER_FILE = 4, 6
@@ -65,6 +69,75 @@ def test_an_id_that_the_lake_lacks_is_named(lake, missing):
         StatesReader(table.snapshot(tables)).read(np.array([*expected, missing]))
 
 
+def stored_as(embedding, name):
+    return codec.decode(codec.encode(embedding.states, name), *embedding.states.shape, name)
+
+
+@pytest.mark.parametrize("name", codec.CODECS)
+def test_stored_queries_keep_full_precision_beside_documents_of_any_codec(tmp_path, name):
+    tables = make_tables(tmp_path, name)
+    document, other = make_segment("d", "v1", 0, 1), make_segment("q", "v1", 0, 1)
+    query = replace(other, side="query")
+    committer = make_committer(tables)
+    committer.add(make_receipt(tables, [document, query]))
+    committer.commit()
+    found = StatesReader(table.snapshot(tables)).read(np.array([document.segment_id, query.segment_id]))
+    at = found.offsets[1]
+    np.testing.assert_array_equal(found.values[:at], stored_as(embed(document), name))
+    np.testing.assert_array_equal(found.values[at:], codec.unit(embed(query).states))
+    named = {row["segment_id"]: row["codec"] for row in rows_of(tables, schema.HIDDEN_STATES)}
+    assert named == {document.segment_id: name, query.segment_id: "float32"}
+
+
+def test_after_a_transcoding_every_version_is_read_by_its_own_codecs(tmp_path):
+    tables, expected = filled(tmp_path, "int8")
+    old = table.snapshot(tables)
+    name = sorted(table.files_of(old.hidden_states))[0]
+    root = tables.table_uri(schema.HIDDEN_STATES)
+    rows = transcode(pq.read_table(storage.join(root, name)).cast(schema.HIDDEN_STATES.columns), "binary")
+    data = writer.states_file(rows)
+    storage.write_bytes(writer.offsets_uri(root, "coarse.parquet"), writer.offsets_file(rows, data))
+    storage.write_bytes(storage.join(root, "coarse.parquet"), data.to_pybytes())
+    handle = table.open_table(root)
+    file = table.File("coarse.parquet", data.size, rows.num_rows, table.stats(rows.num_rows))
+    table.commit(handle, table.Change([file], [name], {}, {}))
+    new = table.Snapshot(tables, old.pooled, handle)
+    coarse = set(rows["segment_id"].to_pylist())
+    for snapshot, changed in ((old, set()), (new, coarse)):
+        ids = np.array(sorted(expected))
+        found = StatesReader(snapshot).read(ids)
+        for i, key in enumerate(ids.tolist()):
+            states = expected[key]
+            wanted = codec.decode(codec.encode(states, "binary"), *states.shape, "binary") if key in changed else states
+            np.testing.assert_array_equal(found.values[found.offsets[i] : found.offsets[i + 1]], wanted)
+    assert 0 < len(coarse) < len(expected)
+
+
+def offsets_naming(tables, name, metadata):
+    """Write the offsets of a states file anew with this metadata."""
+    uri = writer.offsets_uri(tables.table_uri(schema.HIDDEN_STATES), name)
+    rows = pa.ipc.open_file(pa.py_buffer(storage.read_bytes(uri))).read_all().replace_schema_metadata(metadata)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    storage.write_bytes(uri, sink.getvalue().to_pybytes())
+
+
+def test_offsets_that_name_no_codec_are_those_of_the_tables(tmp_path):
+    tables, expected = filled(tmp_path, "int4")
+    for name in table.files_of(table.snapshot(tables).hidden_states):
+        offsets_naming(tables, name, None)
+    found = StatesReader(table.snapshot(tables)).read(np.array(sorted(expected)))
+    np.testing.assert_array_equal(found.values, np.concatenate([expected[key] for key in sorted(expected)]))
+
+
+def test_a_codec_of_another_release_is_one_line(tmp_path):
+    tables, _ = filled(tmp_path)
+    offsets_naming(tables, next(table.files_of(table.snapshot(tables).hidden_states)), {"codec": "int2"})
+    with pytest.raises(JobError, match="states stored as int2; expected one of float32, bf16, int8, int4, binary"):
+        StatesReader(table.snapshot(tables))
+
+
 def test_missing_offsets_are_named(tmp_path):
     tables, _ = filled(tmp_path)
     root = tables.table_uri(schema.HIDDEN_STATES)
@@ -102,7 +175,7 @@ def test_little_more_than_the_asked_bytes_are_read(tmp_path, monkeypatch):
     tables = table.create_encoder(table.create_lake(str(tmp_path)), make_spec(dim=256), "float32")
     segments = [make_segment("u", "v1", i, 300) for i in range(300)]
     random = np.random.default_rng(0)
-    states = {s.segment_id: random.standard_normal((32, 256)).astype(np.float32) for s in segments}
+    states = {s.segment_id: codec.unit(random.standard_normal((32, 256))) for s in segments}
 
     def big(segment, dim):
         return Embedding(embed(segment, dim).pooled, states[segment.segment_id])

@@ -91,6 +91,15 @@ def test_exhaustive_equals_a_double_loop_and_a_page_counts_once(stored, weights)
         )
 
 
+def test_the_length_of_a_querys_states_does_not_count(stored):
+    tables, _ = stored
+    lengths = np.linspace(0.1, 9, 7, dtype=np.float32)
+    longer = [Embedding(q.pooled, q.states * lengths[: len(q.states), None]) for q in queries()]
+    found, wanted = (hybrid.search(tables, asked, 8, exhaustive=True) for asked in (longer, queries()))
+    np.testing.assert_array_equal(found.ids, wanted.ids)
+    np.testing.assert_allclose(found.late, wanted.late, atol=1e-6)
+
+
 def test_a_filter_lets_through_just_what_it_says(stored):
     tables, content = stored
     asked = queries()
