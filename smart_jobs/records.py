@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -92,6 +93,12 @@ def partial_version(content: str, unread: Iterable[int]) -> str:
 def content_of(version: str) -> str:
     """The hash of the bytes in a version, whether all of them could be read or not."""
     return version.partition("!")[0]
+
+
+def content_key(version: str, media: str, uri: str) -> int:
+    """What two assets share whose segments are the same: the content, and how it is decoded. Unsigned 64 bits."""
+    suffix = "" if media == "row" else PurePosixPath(uri).suffix.lower()
+    return int.from_bytes(_digest(version, media, suffix, size=8), "little")
 
 
 def asset_id(uri: str) -> str:

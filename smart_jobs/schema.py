@@ -221,15 +221,19 @@ def row_type(schema: pa.Schema) -> pa.DataType:
     return pa.struct(list(schema))
 
 
+COPY = pa.schema([("asset", row_type(ASSET)), ("version", pa.string())])
+"""An asset whose content the lake has under another URI."""
+
 UNIT = pa.schema(
     [
         ("unit", pa.string()),
         ("segments", pa.list_(row_type(SEGMENT))),
+        ("copies", pa.list_(row_type(COPY))),
         ("failures", pa.list_(row_type(FAILURES.columns))),
         ("assets", pa.list_(row_type(ASSETS.columns))),
     ]
 )
-"""One Ray row of work: segments to encode, and what decoding already rejected or listed."""
+"""One Ray row of work: segments to encode, assets to copy, and what decoding already rejected or listed."""
 
 STATES_FILE = pa.schema([("path", pa.string()), ("size", pa.int64()), ("rows", pa.int64())])
 
@@ -240,7 +244,11 @@ RECEIPT = pa.schema(
         ("pooled", pa.list_(row_type(POOLED.columns))),
         ("failures", pa.list_(row_type(FAILURES.columns))),
         ("assets", pa.list_(row_type(ASSETS.columns))),
+        ("reused", pa.int64()),
         ("seconds", pa.map_(pa.string(), pa.float64())),
     ]
 )
-"""Everything that one unit produced, all tables together; `states` names the file that the actor wrote."""
+"""Everything that one unit produced, all tables together.
+
+`states` names the files that the actor wrote; `reused` counts the rows of pooled that are copies.
+"""

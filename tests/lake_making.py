@@ -105,6 +105,7 @@ def make_receipt(tables: EncoderTables, parts: Sequence[Segment | dict], run_id:
     unit = {
         "unit": text_digest(*(str(part) for part in parts))[:16],
         "segments": [{**asdict(segment), "meta": list(segment.meta.items())} for segment in segments],
+        "copies": [],
         "failures": [row for row in rows if "reason" in row],
         "assets": [row for row in rows if "stamp" in row],
     }

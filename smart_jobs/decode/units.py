@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from smart_jobs import schema, storage
@@ -21,6 +22,7 @@ from smart_jobs.records import (
     AssetError,
     Planned,
     Segment,
+    content_key,
     content_of,
     content_version,
     partial_version,
@@ -29,13 +31,16 @@ from smart_jobs.records import (
 )
 
 CHARACTERS_PER_TOKEN = 4
+COPIES = 64
+"""Assets that one unit copies at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What decoding needs to know of the run.
 
-    `split` cuts a text into passages, given its side and instruction; `page_texts` reads a document.
+    `split` cuts a text into passages, given its side and instruction; `page_texts` reads a document. `contents` are the
+    sorted keys (`records.content_key`) of what the lake has whole, under whatever URI.
     """
 
     spec: str
@@ -45,11 +50,13 @@ class Policy:
     unit_tokens: int
     split: Callable[[str, str, str], list[str]]
     page_texts: PageTexts
+    contents: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
 @dataclass(slots=True)
 class _Unit:
     segments: list[Segment] = field(default_factory=list)
+    copies: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     assets: list[dict[str, Any]] = field(default_factory=list)
     tokens: int = 0
@@ -60,6 +67,7 @@ class _Unit:
         row = {
             "unit": text_digest(*names)[:16],
             "segments": [{**asdict(segment), "meta": list(segment.meta.items())} for segment in self.segments],
+            "copies": self.copies,
             "failures": self.failures,
             "assets": self.assets,
         }
@@ -70,7 +78,7 @@ def units(planned: Iterable[Planned], policy: Policy) -> Iterator[pa.Table]:
     """One-row tables in the unit schema; every ordinal not yet in the lake is in exactly one, as segment or failure.
 
     A bad asset or page becomes a failure row and costs the others nothing. An asset whose content is known already
-    comes back as its `assets` row alone.
+    comes back as its `assets` row alone, one whose content is known under another URI as an order to copy it.
     """
     unit = _Unit()
     for item in planned:
@@ -95,24 +103,29 @@ def _extend(unit: _Unit, part: Part, policy: Policy) -> None:
     if isinstance(part, Segment):
         unit.segments.append(part)
         unit.tokens += min(len(part.text) // CHARACTERS_PER_TOKEN + 2, policy.max_length)
+    elif "asset" in part:
+        unit.copies.append(part)
+        unit.tokens += policy.unit_tokens // COPIES
     else:
         (unit.failures if "reason" in part else unit.assets).append(part)
 
 
 def _parts(item: Planned, policy: Policy) -> Iterator[Part]:
-    """Segments, failure rows, and the asset's own row last."""
+    """Segments or an order to copy, failure rows, and the asset's own row last."""
     asset = item.asset
     version = asset.stamp if asset.media == "row" else f"stamp:{asset.stamp}"
     try:
         content = b"" if asset.media == "row" else _read(asset)
         version = asset.stamp if asset.media == "row" else content_version(content)
         known = next((whole for whole in sorted(item.complete) if content_of(whole) == version), None)
-        if known is None:
+        if known is not None:
+            version = known
+        elif version not in item.partial and _elsewhere(content_key(version, asset.media, asset.uri), policy.contents):
+            yield {"asset": {**asdict(asset), "meta": list(asset.meta.items())}, "version": version}
+        else:
             found = _pieces(asset, content, policy)
             version = _as_read(version, found)
             yield from _missing(item, version, found, policy)
-        else:
-            version = known
     except AssetError as error:
         yield _failure(item, version, error, policy)
     yield {
@@ -152,6 +165,11 @@ def _pieces(asset: Asset, content: bytes, policy: Policy) -> list[Piece]:
     if not text:
         return [Piece(None, AssetError("empty", "the record has no text", "decode"))]
     return [Piece(None, passage) for passage in split(text)]
+
+
+def _elsewhere(key: int, contents: np.ndarray) -> bool:
+    at = int(np.searchsorted(contents, np.uint64(key)))
+    return at < len(contents) and int(contents[at]) == key
 
 
 def _as_read(content: str, found: list[Piece]) -> str:

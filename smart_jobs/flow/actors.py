@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from smart_jobs import schema, storage
@@ -15,7 +16,7 @@ from smart_jobs.encode.encoder import Encoder as Model
 from smart_jobs.encode.inflight import InFlight
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.encode.tokens import Tokenizer
-from smart_jobs.lake import table, writer
+from smart_jobs.lake import copying, table, writer
 from smart_jobs.lake.table import EncoderTables
 from smart_jobs.records import Asset, JobError, Planned
 from smart_jobs.settings import Decode, Encoder
@@ -34,6 +35,7 @@ class Run:
     batch_tokens: int
     threads: int = 1
     decode: Decode = field(default_factory=Decode)
+    contents: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
 def policy(run: Run) -> units.Policy:
@@ -45,7 +47,14 @@ def policy(run: Run) -> units.Policy:
 
     spec, sandbox = run.spec, Sandbox(run.decode)
     return units.Policy(
-        spec.digest, run.run_id, spec.text_long, spec.max_length, run.unit_tokens, split, sandbox.page_texts
+        spec.digest,
+        run.run_id,
+        spec.text_long,
+        spec.max_length,
+        run.unit_tokens,
+        split,
+        sandbox.page_texts,
+        run.contents,
     )
 
 
@@ -90,15 +99,16 @@ def receipt(unit: pa.Table, tables: EncoderTables, load: Callable[[], Model], ru
     finds the segments that do it.
     """
     segments = [units.segment(row) for row in unit["segments"][0].as_py()]
+    copies = copying.copies(tables, unit["copies"][0].as_py(), run_id)
     if not segments:
-        return writer.receipt(tables, unit, [], [], run_id)
+        return writer.receipt(tables, unit, [], [], run_id, copies)
     started = time.perf_counter()
     marker = InFlight(storage.join(tables.uri, "_inflight", f"{unit['unit'][0].as_py()}.json"), run_id)
     model = load()
     loaded = time.perf_counter()
     results = marker.encode(model, segments)
     encoded = time.perf_counter()
-    made = writer.receipt(tables, unit, segments, results, run_id)
+    made = writer.receipt(tables, unit, segments, results, run_id, copies)
     marker.done()
     written = time.perf_counter()
     return _timed(made, load=loaded - started, encode=encoded - loaded, write=written - encoded)

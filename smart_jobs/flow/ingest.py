@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from smart_jobs import progress, sources, storage
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.lake import failures, groups, known, lease, libraries, pending, prune, table
+from smart_jobs.lake import copying, failures, groups, known, lease, libraries, pending, prune, table
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease, passed_over
 from smart_jobs.lake.table import EncoderTables
@@ -70,13 +70,15 @@ class Options:
 class Summary:
     """What a run did, as `--json` prints it; `run_id` is null where there was nothing to do.
 
-    `removed` are the assets that the lake has of the source and the source has no more; `pruned` those deleted.
+    `reused` counts the segments whose content the lake had under another URI. `removed` are the assets that the lake
+    has of the source and the source has no more; `pruned` those of them that were deleted.
     """
 
     run_id: str | None = None
     assets: int = 0
     segments: int = 0
     encoded: int = 0
+    reused: int = 0
     skipped: int = 0
     removed: int = 0
     pruned: int = 0
@@ -167,7 +169,8 @@ def _under_lease(
         from smart_jobs.flow import actors  # late: a run with nothing to encode needs no decoder
 
         run = actors.Run(held.run_id, tables.lake.uri, tables.lake.id, tables.spec, encoder, options.unit_tokens,
-                  options.batch_tokens, decode=options.decode)  # fmt: skip
+                  options.batch_tokens, decode=options.decode,
+                         contents=copying.contents(tables, have, plan))  # fmt: skip
         _stream(plan, committer, run, options, summary)
         _check_whole([item.asset for item in plan], tables)
     _prune(assets, committer, tables, options, summary)
@@ -241,8 +244,8 @@ def _check_failed(failed: int, assets: int, most: float) -> None:
 
 def _sum_up(committer: Committer, summary: Summary) -> None:
     counts = committer.counts
-    summary.encoded, summary.failures = counts.encoded, counts.failures
-    summary.segments = counts.encoded + counts.failures - counts.failed_assets
+    summary.encoded, summary.reused, summary.failures = counts.encoded, counts.reused, counts.failures
+    summary.segments = counts.encoded + counts.reused + counts.failures - counts.failed_assets
     summary.failed_by_reason = dict(sorted(counts.by_reason.items()))
     summary.bytes = {"pooled": counts.pooled_bytes, "hidden_states": counts.states_bytes}
     summary.versions = dict(counts.versions)

@@ -21,9 +21,10 @@ from smart_jobs.records import JobError, content_of
 
 @dataclass(slots=True)
 class Counts:
-    """What this run has committed so far; `encoded` are the segments that it took, shown or waiting."""
+    """What this run has committed so far; `encoded` and `reused` segments also where they wait to be shown."""
 
     encoded: int = 0
+    reused: int = 0
     failures: int = 0
     by_reason: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     failed_assets: int = 0
@@ -76,7 +77,9 @@ class Committer:
         shown, held_back = waiting.split(fresh, self._known.pooled)
         self._pooled.append(shown)
         self._waiting.add(held_back)
-        self.counts.encoded += fresh.num_rows
+        reused = receipt["reused"][0].as_py()
+        self.counts.encoded += fresh.num_rows - reused
+        self.counts.reused += reused
 
     def _fresh(self, rows: pa.Table) -> pa.Array:
         """Which rows are new to the lake; raises JobError where an id is that of another segment."""

@@ -63,16 +63,28 @@ class StatesReader:
     def read(self, segment_ids: np.ndarray) -> Ragged:
         """The states of (s,) int64 ids, in their order. Raises JobError for an id that the snapshot lacks."""
         at = self._positions(segment_ids)
-        blobs: list[bytes] = [b""] * len(at)
-        for file in np.unique(self._file[at]):
-            wanted = np.flatnonzero(self._file[at] == file)
-            for i, blob in zip(wanted, self._fetch(self._files[file], at[wanted]), strict=True):
-                blobs[i] = blob
+        blobs = self._blobs(at)
         counts = self._n[at].astype(np.int64)
         kinds, dim = [self._codecs[file] for file in self._file[at]], self._tables.spec.dim
         values = [codec.decode(blob, int(n), dim, kind) for blob, n, kind in zip(blobs, counts, kinds, strict=True)]
         offsets = np.concatenate([[0], np.cumsum(counts)])
         return Ragged(np.concatenate(values) if values else np.empty((0, dim), np.float32), offsets)
+
+    def stored(self, segment_ids: np.ndarray) -> pa.Table:
+        """The rows of (s,) int64 ids as they are stored, in their order, in the schema of hidden_states."""
+        at = self._positions(segment_ids)
+        kinds = [self._codecs[file] for file in self._file[at]]
+        dims = np.full(len(at), self._tables.spec.dim, np.int32)
+        columns = [segment_ids, self._n[at], dims, pa.array(kinds, pa.string()), pa.array(self._blobs(at), pa.binary())]
+        return pa.table(columns, schema=schema.HIDDEN_STATES.columns)
+
+    def _blobs(self, at: np.ndarray) -> list[bytes]:
+        blobs: list[bytes] = [b""] * len(at)
+        for file in np.unique(self._file[at]):
+            wanted = np.flatnonzero(self._file[at] == file)
+            for i, blob in zip(wanted, self._fetch(self._files[file], at[wanted]), strict=True):
+                blobs[i] = blob
+        return blobs
 
     def _positions(self, segment_ids: np.ndarray) -> np.ndarray:
         at = np.searchsorted(self._ids, segment_ids)

@@ -2,10 +2,12 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from smart_jobs import codec, schema, storage
@@ -27,8 +29,25 @@ QUERY_CODEC: Codec = "float32"
 Result = Embedding | AssetError
 
 
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Rows that the lake has under another URI, under new ids: of hidden_states as stored, of pooled and failures."""
+
+    states: pa.Table = field(default_factory=schema.HIDDEN_STATES.columns.empty_table)
+    pooled: pa.Table = field(default_factory=schema.POOLED.columns.empty_table)
+    failures: pa.Table = field(default_factory=schema.FAILURES.columns.empty_table)
+
+
+NO_COPIES = Copies()
+
+
 def receipt(
-    tables: EncoderTables, unit: pa.Table, segments: Sequence[Segment], results: Sequence[Result], run_id: str
+    tables: EncoderTables,
+    unit: pa.Table,
+    segments: Sequence[Segment],
+    results: Sequence[Result],
+    run_id: str,
+    copies: Copies = NO_COPIES,
 ) -> pa.Table:
     """Write the states of a unit and return the one-row receipt that names everything it produced.
 
@@ -36,27 +55,28 @@ def receipt(
     and its offsets written, before the receipt exists; neither is visible to a reader until the driver commits it. A
     crash before that leaves files that nothing refers to.
     """
-    good = [
-        (segment, result) for segment, result in zip(segments, results, strict=True) if isinstance(result, Embedding)
-    ]
-    bad = [
-        (segment, result) for segment, result in zip(segments, results, strict=True) if isinstance(result, AssetError)
-    ]
+    pairs = list(zip(segments, results, strict=True))
+    good = [(segment, result) for segment, result in pairs if isinstance(result, Embedding)]
+    bad = [(segment, result) for segment, result in pairs if isinstance(result, AssetError)]
     _check_shapes(good, tables.spec.dim)
-    row = {
-        "unit": unit["unit"][0].as_py(),
-        "states": [_write_states(tables, part, kind) for kind, part in _by_codec(tables, good)],
+    rows = {
         "pooled": [_pooled_row(segment, embedding, run_id) for segment, embedding in good],
         "failures": [_failure_row(tables.spec.digest, segment, error, run_id) for segment, error in bad],
-        "assets": [],
-        "seconds": [],
     }
-    table = pa.Table.from_pylist([row], schema=schema.RECEIPT)
-    failures = pa.concat_arrays(
-        [unit["failures"].combine_chunks().flatten(), table["failures"].combine_chunks().flatten()]
-    )
-    merged = table.set_column(3, "failures", _one_list(failures, schema.RECEIPT.field("failures").type))
-    return merged.set_column(4, "assets", unit["assets"]).cast(schema.RECEIPT)
+    pooled = [_structs(rows["pooled"], schema.POOLED), _structs(copies.pooled, schema.POOLED)]
+    decoded = unit["failures"].combine_chunks().flatten()
+    failed = [decoded, _structs(rows["failures"], schema.FAILURES), _structs(copies.failures, schema.FAILURES)]
+    states = pa.concat_tables([_states_rows(tables, good), copies.states])
+    columns = {
+        "unit": unit["unit"],
+        "states": pa.array([write_states(tables, states)], schema.RECEIPT.field("states").type),
+        "pooled": _one_list(pooled, schema.RECEIPT.field("pooled").type),
+        "failures": _one_list(failed, schema.RECEIPT.field("failures").type),
+        "assets": unit["assets"],
+        "reused": [copies.pooled.num_rows],
+        "seconds": pa.array([[]], schema.RECEIPT.field("seconds").type),
+    }
+    return pa.table(columns).cast(schema.RECEIPT)
 
 
 def _check_shapes(good: Sequence[tuple[Segment, Embedding]], dim: int) -> None:
@@ -67,32 +87,41 @@ def _check_shapes(good: Sequence[tuple[Segment, Embedding]], dim: int) -> None:
                              f"found {pooled} and {states}")  # fmt: skip
 
 
-def _one_list(values: pa.Array, kind: pa.DataType) -> pa.Array:
+def _structs(rows: pa.Table | list[dict[str, Any]], kind: schema.Table) -> pa.Array:
+    if isinstance(rows, list):
+        return pa.array(rows, schema.row_type(kind.columns))
+    return rows.combine_chunks().to_struct_array().combine_chunks().cast(schema.row_type(kind.columns))
+
+
+def _one_list(parts: Sequence[pa.Array], kind: pa.DataType) -> pa.Array:
+    values = pa.concat_arrays(list(parts))
     return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values).cast(kind)
 
 
-def _by_codec(
-    tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]]
-) -> list[tuple[Codec, list[tuple[Segment, Embedding]]]]:
-    parts: dict[Codec, list[tuple[Segment, Embedding]]] = {}
-    for segment, embedding in good:
-        kind = QUERY_CODEC if segment.side == "query" else cast("Codec", tables.codec)
-        parts.setdefault(kind, []).append((segment, embedding))
-    return list(parts.items())
-
-
-def _write_states(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]], kind: Codec) -> dict[str, Any]:
-    blobs = [codec.encode(embedding.states, kind) for _, embedding in good]
-    rows = pa.table(
+def _states_rows(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]]) -> pa.Table:
+    kinds = [QUERY_CODEC if segment.side == "query" else cast("Codec", tables.codec) for segment, _ in good]
+    blobs = [codec.encode(embedding.states, kind) for (_, embedding), kind in zip(good, kinds, strict=True)]
+    return pa.table(
         [
             pa.array([segment.segment_id for segment, _ in good], pa.int64()),
             pa.array([len(embedding.states) for _, embedding in good], pa.int32()),
             pa.array([embedding.states.shape[1] for _, embedding in good], pa.int32()),
-            pa.array([kind] * len(good), pa.string()),
+            pa.array(kinds, pa.string()),
             pa.array(blobs, pa.binary()),
         ],
         schema=schema.HIDDEN_STATES.columns,
     )
+
+
+def write_states(tables: EncoderTables, rows: pa.Table) -> list[dict[str, Any]]:
+    """Write rows of hidden_states, a file with its offsets for each codec among them; {path, size, rows} of each."""
+    return [
+        _write_file(tables, rows.filter(pc.equal(rows["codec"], kind)))
+        for kind in sorted(rows["codec"].unique().to_pylist())
+    ]
+
+
+def _write_file(tables: EncoderTables, rows: pa.Table) -> dict[str, Any]:
     data = states_file(rows)
     name = f"{uuid.uuid4().hex}.parquet"
     root = tables.table_uri(schema.HIDDEN_STATES)

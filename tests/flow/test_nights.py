@@ -3,14 +3,17 @@
 import os
 import shutil
 import threading
+from operator import itemgetter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from comparing import rows, tables_of
 from jobs import run, write_corpus
 
 from smart_jobs import schema
 from smart_jobs.lake import table
+from smart_jobs.lake.states import StatesReader
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
@@ -84,6 +87,34 @@ def test_what_is_gone_is_reported_and_stays_until_it_may_go(root, tiny_encoder):
     assert left == [row for row in before if not row["uri"].endswith("file003.txt")]
     assert rows(tables_of(root / "lake"), schema.FAILURES) == []
     assert night(root, tiny_encoder)["removed"] == 0
+
+
+def test_a_renamed_file_is_not_encoded_again(root, tiny_encoder):
+    """Nor is a copy of one; a passage is found under each of its names, with the same states."""
+    docs, lake = root / "docs", root / "lake"
+    (docs / "file001.txt").rename(docs / "moved.txt")
+    shutil.copy(docs / "file002.txt", docs / "again.txt")
+    shutil.copy(docs / "file002.txt", docs / "as another kind.md")
+    summary = night(root, tiny_encoder)
+    tables = tables_of(lake)
+    by_name = {}
+    for row in rows(tables, schema.POOLED):
+        by_name.setdefault(row["uri"].rpartition("/")[2], []).append(row)
+    kind = len(by_name["as another kind.md"])
+    assert (summary["encoded"], summary["removed"]) == (kind, 1)
+    assert summary["reused"] == len(by_name["file001.txt"]) + len(by_name["file002.txt"])
+    reader = StatesReader(table.snapshot(tables))
+    for old, new in (("file001.txt", "moved.txt"), ("file002.txt", "again.txt")):
+        ids = [np.array([row["segment_id"] for row in sorted(by_name[name], key=itemgetter("ordinal"))])
+               for name in (old, new)]  # fmt: skip
+        assert not set(ids[0]) & set(ids[1])
+        one, other = (reader.read(some) for some in ids)
+        np.testing.assert_array_equal(one.values, other.values)
+        shown = [[(row["ordinal"], row["text"], row["pooled"], row["of"]) for row in sorted(
+            by_name[name], key=itemgetter("ordinal"))] for name in (old, new)]  # fmt: skip
+        assert shown[0] == shown[1]
+        assert {row["title"] for row in by_name[new]} == {new}
+    assert night(root, tiny_encoder)["run_id"] is None
 
 
 def test_only_the_source_that_was_listed_is_pruned(root, tiny_encoder, tmp_path_factory):
