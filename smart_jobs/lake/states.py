@@ -1,6 +1,7 @@
 """The hidden states of given segments, read at the bytes where they lie."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +16,9 @@ from smart_jobs.records import JobError
 
 GAP = 1 << 16
 """Bytes between two wanted values that are read along rather than skipped."""
+
+READERS = 16
+"""Files read at the same time: an object store takes its time over each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,8 @@ class StatesReader:
         self._tables = snapshot.tables
         self._root = snapshot.tables.table_uri(schema.HIDDEN_STATES)
         self._files = sorted(tables_of.files_of(snapshot.hidden_states))
-        parts = [self._offsets(name) for name in self._files]
+        with ThreadPoolExecutor(READERS) as pool:
+            parts = list(pool.map(self._offsets, self._files))
         columns = {
             key: [part[key].to_numpy() for part in parts] for key in ("segment_id", "offset", "length", "n_tokens")
         }
@@ -45,18 +50,22 @@ class StatesReader:
 
     def _offsets(self, name: str) -> pa.Table:
         uri = offsets_uri(self._root, name)
-        if not storage.exists(uri):
-            raise JobError(f"{uri}: missing; the offsets of a committed states file are gone")
-        return pa.ipc.open_file(pa.py_buffer(storage.read_bytes(uri))).read_all()
+        try:
+            return pa.ipc.open_file(pa.py_buffer(storage.read_bytes(uri))).read_all()
+        except FileNotFoundError as error:
+            raise JobError(f"{uri}: missing; the offsets of a committed states file are gone") from error
 
     def read(self, segment_ids: np.ndarray) -> Ragged:
         """The states of (s,) int64 ids, in their order. Raises JobError for an id that the snapshot lacks."""
         at = self._positions(segment_ids)
         blobs: list[bytes] = [b""] * len(at)
-        for file in np.unique(self._file[at]):
-            wanted = np.flatnonzero(self._file[at] == file)
-            for i, blob in zip(wanted, self._fetch(self._files[file], at[wanted]), strict=True):
-                blobs[i] = blob
+        files = np.unique(self._file[at])
+        wanted = [np.flatnonzero(self._file[at] == file) for file in files]
+        with ThreadPoolExecutor(READERS) as pool:
+            fetched = pool.map(self._fetch, [self._files[file] for file in files], [at[rows] for rows in wanted])
+            for rows, found in zip(wanted, fetched, strict=True):
+                for i, blob in zip(rows, found, strict=True):
+                    blobs[i] = blob
         counts = self._n[at].astype(np.int64)
         kind, dim = cast("codec.Codec", self._tables.codec), self._tables.spec.dim
         values = [codec.decode(blob, int(n), dim, kind) for blob, n in zip(blobs, counts, strict=True)]
@@ -76,14 +85,15 @@ class StatesReader:
         """The bytes at these positions of the offsets, neighbours in one read."""
         order = np.argsort(self._offset[at])
         starts, lengths = self._offset[at][order], self._length[at][order]
+        runs = _runs(starts, lengths)
+        begins = [int(starts[first]) for first, _ in runs]
+        ends = [int(starts[last] + lengths[last]) for _, last in runs]
+        blocks = storage.read_ranges(storage.join(self._root, name), begins, ends)
         found: list[bytes] = [b""] * len(at)
-        with storage.open_input(storage.join(self._root, name)) as handle:
-            for first, last in _runs(starts, lengths):
-                handle.seek(int(starts[first]))
-                block = memoryview(handle.read(int(starts[last] + lengths[last] - starts[first])))
-                for i in range(first, last + 1):
-                    begin = int(starts[i] - starts[first])
-                    found[order[i]] = bytes(block[begin : begin + int(lengths[i])])
+        for (first, last), begin, block in zip(runs, begins, blocks, strict=True):
+            for i in range(first, last + 1):
+                start = int(starts[i]) - begin
+                found[order[i]] = block[start : start + int(lengths[i])]
         return found
 
 
