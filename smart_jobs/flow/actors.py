@@ -12,8 +12,9 @@ from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.encode.tokens import Tokenizer
+from smart_jobs.flow import cluster
 from smart_jobs.lake import table, writer
-from smart_jobs.records import Asset, JobError, Planned
+from smart_jobs.records import Asset, Planned
 from smart_jobs.settings import Encoder
 
 
@@ -58,8 +59,7 @@ class EncodeActor:
 
     def __init__(self, run: Run) -> None:
         """Load the model; raises JobError where this node does not see the run's lake."""
-        if table.open_lake(run.lake_uri).id != run.lake_id:
-            raise JobError(f"lake {run.lake_uri}: this node sees another lake there than the driver does")
+        cluster.check_here(run.lake_uri, run.lake_id)
         self._run = run
         self._tables = table.open_encoder(table.open_lake(run.lake_uri), run.spec.full_name)
         self._encoder = encoder.load(run.spec, checkpoint.locate(run.encoder), run.threads, run.batch_tokens)

@@ -143,6 +143,7 @@ def _stream(
 
     start = time.monotonic()
     with cluster.connected(options.cluster), progress.Progress("ingest", len(plan), "assets") as shown:
+        cluster.check_lake(settings["lake_uri"], settings["lake_id"])
         summary.seconds["start"] = round(time.monotonic() - start, 3)
         due = time.monotonic() + options.commit_seconds
         assets = 0
