@@ -229,9 +229,9 @@ def require_create(uri: str) -> None:
 def delta(uri: str) -> tuple[str, dict[str, str] | None]:
     """Where deltalake finds a table: its URL and the options of its store.
 
-    Raises UsageError for a path that deltalake cannot hold tables at.
+    Raises UsageError for a path at which deltalake 1.6 does not find again what it wrote, or panics.
     """
-    wrong = sorted(set("%" if has_scheme(uri) else "%[]^|\\") & set(uri))
+    wrong = sorted(set("%#?:" if has_scheme(uri) else "%#?[]^|\\") & set(uri.removeprefix(scheme_of(uri))))
     if wrong:
         raise UsageError(f"{uri}: a Delta table cannot lie at a path with {' '.join(wrong)}")
     if objects.serves(uri):

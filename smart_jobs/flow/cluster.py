@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -106,6 +107,15 @@ def view(uri: str, lake_id: str) -> str:
     except OSError as error:
         return f"cannot read it ({' '.join(str(error).split())})"
     return "" if found == lake_id else "sees another lake there"
+
+
+def said_by(error: RayError) -> JobError | None:
+    """The JobError that a worker raised: the cause, or a line of the text where an actor raised it at its start."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, JobError):
+        return cause
+    line = re.search(rf"^{JobError.__module__}\.{JobError.__name__}: (.+)$", str(error), re.MULTILINE)
+    return JobError(line[1]) if line else None
 
 
 def _name(node: dict[str, Any]) -> str:

@@ -198,9 +198,9 @@ def receipts(plan: Sequence[Planned], settings: dict[str, Any], options: Options
             for row in range(batch.num_rows):
                 yield batch.slice(row, 1).cast(schema.RECEIPT)
     except RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, JobError):
-            raise cause from error
+        said = cluster.said_by(error)
+        if said is not None:
+            raise said from error
         raise
 
 

@@ -1,7 +1,6 @@
 """Two Ray nodes on this machine: one dies in the middle of an ingest, another does not see the lake."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 from comparing import assert_same, rows, tables_of
 from jobs import as_json, run, smart_jobs, start, write_corpus
 from ray.cluster_utils import Cluster
+from suites import write_suite
 
 from smart_jobs import schema
 from smart_jobs.lake import table
@@ -41,18 +41,6 @@ def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
     while not condition():
         assert time.monotonic() < end, "nothing happened in time"
         time.sleep(0.02)
-
-
-def write_suite(folder: Path) -> Path:
-    """Five queries over five documents, each about something of its own."""
-    subjects = ["rivers", "bridges", "engines", "gardens", "harbours"]
-    (folder / "qrels").mkdir(parents=True)
-    for name, text in (("queries", "about {}"), ("corpus", "A text about {0}, and {0} only.")):
-        lines = [json.dumps({"_id": subject, "text": text.format(subject)}) for subject in subjects]
-        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-    judged = "".join(f"{name}\t{name}\t1\n" for name in subjects)
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
-    return folder
 
 
 def test_a_node_dies_in_the_middle_of_an_ingest(tmp_path, tiny_encoder, two_nodes, cluster):
