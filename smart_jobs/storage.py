@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 import fsspec
 from pyarrow import fs as pafs
 
-from smart_jobs import objects
+from smart_jobs import objects, stores
 from smart_jobs.objects import Info
 from smart_jobs.records import JobError, UsageError
 
@@ -45,8 +45,8 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     """
     if not has_scheme(uri):
         return pafs.LocalFileSystem(), absolute(uri)
-    if objects.serves(uri):
-        return objects.filesystem(uri)
+    if stores.serves(uri):
+        return stores.filesystem(uri)
     if urlsplit(uri).scheme == "hdfs":
         return cast("tuple[pafs.FileSystem, str]", pafs.FileSystem.from_uri(uri))
     try:
@@ -58,7 +58,7 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
 
 def info(uri: str) -> Info:
     """Kind, size (bytes) and stamp of whatever `uri` names; its kind is `nothing` where there is nothing."""
-    if objects.serves(uri):
+    if stores.serves(uri):
         return objects.info(uri)
     fs, path = filesystem(uri)
     return _info(fs.get_file_info(path))
@@ -82,8 +82,8 @@ def is_folder(uri: str) -> bool:
 
 def list_files(uri: str, *, recursive: bool = True) -> Iterator[tuple[str, Info]]:
     """Every file below `uri` as (URI, info), sorted by path. A missing folder has none. Raises OSError otherwise."""
-    if objects.serves(uri):
-        root = objects.split(uri)[0]
+    if stores.serves(uri):
+        root = stores.split(uri)[0]
         found = sorted(objects.list_files(uri, recursive), key=lambda item: item[0])
         yield from ((join(root, key), item) for key, item in found)
         return
@@ -97,7 +97,7 @@ def list_files(uri: str, *, recursive: bool = True) -> Iterator[tuple[str, Info]
 
 def folders(uri: str) -> list[str]:
     """The names of the folders directly in `uri`, sorted; none where it is missing."""
-    if objects.serves(uri):
+    if stores.serves(uri):
         return sorted(objects.folders(uri))
     fs, path = filesystem(uri)
     found = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
@@ -107,7 +107,7 @@ def folders(uri: str) -> list[str]:
 @contextlib.contextmanager
 def open_input(uri: str) -> Iterator[BinaryIO]:
     """A random-access file for reading."""
-    if objects.serves(uri):
+    if stores.serves(uri):
         with objects.open_input(uri) as reader:
             yield reader
         return
@@ -118,7 +118,7 @@ def open_input(uri: str) -> Iterator[BinaryIO]:
 
 def read_bytes(uri: str) -> bytes:
     """The whole file, from one open handle."""
-    if objects.serves(uri):
+    if stores.serves(uri):
         return objects.read_bytes(uri)
     with open_input(uri) as handle:
         return handle.read()
@@ -126,7 +126,7 @@ def read_bytes(uri: str) -> bytes:
 
 def read_ranges(uri: str, starts: Sequence[int], ends: Sequence[int]) -> list[bytes]:
     """The bytes of each range [start, end) of one file."""
-    if objects.serves(uri):
+    if stores.serves(uri):
         return objects.read_ranges(uri, starts, ends)
     found = []
     with open_input(uri) as handle:
@@ -138,7 +138,7 @@ def read_ranges(uri: str, starts: Sequence[int], ends: Sequence[int]) -> list[by
 
 def write_bytes(uri: str, data: bytes) -> None:
     """Write `data` so that `uri` holds all of it or what it held before, also after a loss of power."""
-    if objects.serves(uri):
+    if stores.serves(uri):
         objects.write_bytes(uri, data)
     elif has_scheme(uri):
         fs, path = filesystem(uri)
@@ -156,7 +156,7 @@ def create_bytes(uri: str, data: bytes) -> bool:
     On an object store a call whose answer was lost on the way says no: read it back where that matters. Raises JobError
     for a store that cannot create if absent.
     """
-    if objects.serves(uri):
+    if stores.serves(uri):
         return objects.create_bytes(uri, data)
     if has_scheme(uri):
         raise JobError(f"{uri}: {scheme_of(uri)} cannot create a file only if it is absent; put the lake on a disk, "
@@ -199,7 +199,7 @@ def _sync_folder(folder: str) -> None:
 
 def delete(uri: str) -> None:
     """Remove a file; one that is gone already is no error."""
-    if objects.serves(uri):
+    if stores.serves(uri):
         objects.delete(uri)
         return
     fs, path = filesystem(uri)
@@ -213,7 +213,7 @@ def require_create(uri: str) -> None:
     Delta's commits rely on it: there the second of two writers would replace the first one's commit without a word.
     """
     probe = join(uri, f"_probe-{uuid.uuid4().hex}")
-    if objects.serves(uri):
+    if stores.serves(uri):
         try:
             twice = objects.create_bytes(probe, b"1") and objects.create_bytes(probe, b"2")
         finally:
@@ -234,14 +234,14 @@ def delta(uri: str) -> tuple[str, dict[str, str] | None]:
     wrong = sorted(set("%#?:" if has_scheme(uri) else "%#?[]^|\\") & set(uri.removeprefix(scheme_of(uri))))
     if wrong:
         raise UsageError(f"{uri}: a Delta table cannot lie at a path with {' '.join(wrong)}")
-    if objects.serves(uri):
-        return objects.quoted(uri), objects.delta_options(uri)
+    if stores.serves(uri):
+        return stores.quoted(uri), stores.delta_options(uri)
     return (uri if has_scheme(uri) else f"file://{quote(absolute(uri))}"), None
 
 
 def pauses(uri: str) -> list[float]:
     """Seconds to wait before each further try of a commit: none on a disk, where a second one fails as the first."""
-    return objects.pauses() if objects.serves(uri) else []
+    return objects.pauses() if stores.serves(uri) else []
 
 
 def of_delta(table_uri: str) -> str:
