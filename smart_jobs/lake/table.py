@@ -181,8 +181,18 @@ def table_id(table: DeltaTable) -> str:
 
 
 def read(table: DeltaTable, columns: Sequence[str], where: Any = None) -> pa.Table:
-    """These columns of a table's snapshot; `where` is a pyarrow expression."""
-    return dataset(table).to_table(columns=list(columns), filter=where)
+    """These columns of a table's snapshot; `where` is a pyarrow expression.
+
+    Arrow's own retries miss some answers 503 ("Failed to flush response stream"), so the read is tried again here.
+    """
+    left = storage.pauses(storage.of_delta(table.table_uri))
+    while True:
+        try:
+            return dataset(table).to_table(columns=list(columns), filter=where)
+        except OSError:
+            if not left:
+                raise
+            time.sleep(left.pop(0))
 
 
 def dataset(table: DeltaTable) -> pads.Dataset:

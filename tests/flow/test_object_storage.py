@@ -100,6 +100,19 @@ def test_a_process_that_has_read_a_table_ends_well(s3: S3, bucket):
     assert [(done.returncode, done.stdout) for done in ended] == [(0, "4\n")] * 10
 
 
+def test_a_read_is_tried_again(s3, bucket):
+    """Also where Arrow's own client gives up: it does on some answers 503."""
+    lake = table.create_lake(f"{bucket}/lake")
+    uri = lake.table_uri(schema.EVALUATION_QUERIES)
+    row = {"run_id": "r", "task": "t", "query": "q", "scoring": "s", "hits": [], "scores": [], "metrics": []}
+    table.append(lake, schema.EVALUATION_QUERIES, [row], "test")
+    handle = table.open_table(uri)
+    with s3.failing(errors=0.3, seed=1):
+        found = [len(table.read(handle, ["run_id"])) for _ in range(10)]
+        assert s3.seen()["counts"]["errors"] > 3
+    assert found == [1] * 10
+
+
 def test_two_that_make_one_lake_end_with_one_id(s3, bucket):
     code = "import sys; from smart_jobs.lake import table; print(table.create_lake(sys.argv[1]).id)"
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
