@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
-from pyarrow import fs as pafs
 
 from smart_jobs import storage
+from smart_jobs.objects import Info
 from smart_jobs.records import Asset, Media, UsageError, text_digest
 from smart_jobs.settings import Columns, Source
 
@@ -61,7 +61,7 @@ def _guess(uri: str) -> str:
     return "beir" if storage.exists(storage.join(uri, "corpus.jsonl")) else "files"
 
 
-def _matches(uri: str) -> list[tuple[str, pafs.FileInfo]]:
+def _matches(uri: str) -> list[tuple[str, Info]]:
     """The files that a path, folder or glob names; what is there under the name itself is no glob."""
     if any(mark in uri for mark in "*?[") and not storage.exists(uri):
         root = uri[: min(uri.find(mark) for mark in "*?[" if mark in uri)].rpartition("/")[0] or "/"
@@ -72,7 +72,7 @@ def _matches(uri: str) -> list[tuple[str, pafs.FileInfo]]:
         found = [item for item in storage.list_files(uri) if not _hidden(item[0].removeprefix(uri))]
     else:
         info = storage.info(uri)
-        found = [(uri, info)] if info.type == pafs.FileType.File else []
+        found = [(uri, info)] if info.kind == "file" else []
     if not found and not storage.is_folder(uri):
         raise UsageError(f"source {uri}: nothing there; expected a file, a folder, a glob that matches, or a table")
     return found
@@ -95,8 +95,7 @@ def _hidden(path: str) -> bool:
 
 def _files(source: str, uri: str) -> Iterator[Asset]:
     for path, info in _matches(uri):
-        stamp = f"{info.size}:{info.mtime_ns}"
-        yield Asset(path, source, stamp, media_of(path), info.size, title=path.rpartition("/")[2])
+        yield Asset(path, source, info.stamp, media_of(path), info.size, title=path.rpartition("/")[2])
 
 
 def _rows(source: str, uri: str, kind: str, columns: Columns) -> Iterator[Asset]:
@@ -135,7 +134,9 @@ def _check_columns(uri: str, columns: Columns, found: list[str]) -> None:
 def _dataset(uri: str, kind: str) -> pads.Dataset:
     try:
         if kind == "delta":
-            return DeltaTable(uri).to_pyarrow_dataset(filesystem=storage.local_folder(uri))
+            where, options = storage.delta(uri)
+            table = DeltaTable(where, storage_options=options)
+            return table.to_pyarrow_dataset(filesystem=storage.delta_folder(table.table_uri))
         paths = [path for path, _ in _matches(uri) if not path.rpartition("/")[2].startswith("_")]  # Spark's _SUCCESS
         fs = storage.filesystem(uri)[0]
         return pads.dataset([storage.filesystem(path)[1] for path in paths], filesystem=fs, format="parquet")

@@ -1,19 +1,20 @@
-"""Bytes behind a URI: read, write aside and rename, list. Local and any pyarrow or fsspec scheme by one code."""
+"""Bytes behind a URI: read, write whole or not at all, create if absent, list. One set of functions for every store."""
 
 import contextlib
+import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import fsspec
 from pyarrow import fs as pafs
 
-from smart_jobs.records import UsageError
-
-NATIVE = frozenset({"s3", "gs", "gcs", "hdfs", "abfs", "abfss"})
+from smart_jobs import objects, stores
+from smart_jobs.objects import Info
+from smart_jobs.records import JobError, UsageError
 
 
 def has_scheme(uri: str) -> bool:
@@ -23,8 +24,7 @@ def has_scheme(uri: str) -> bool:
 
 def absolute(uri: str) -> str:
     """The one spelling of a location: local paths absolute and without `.` and `..`, trailing slashes dropped."""
-    if uri.startswith("file://"):
-        uri = urlsplit(uri).path
+    uri = uri.removeprefix("file://")
     return uri.rstrip("/") if has_scheme(uri) else os.path.abspath(Path(uri).expanduser())
 
 
@@ -33,14 +33,21 @@ def join(uri: str, *parts: str) -> str:
     return "/".join([uri.rstrip("/"), *parts])
 
 
+def scheme_of(uri: str) -> str:
+    """`s3://` of `s3://bucket/key`; nothing for a local path."""
+    return uri.split("://", 1)[0] + "://" if has_scheme(uri) else ""
+
+
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The filesystem that serves `uri`, and the path on it. Credentials come from the cloud's own chain.
+    """The filesystem of pyarrow that serves `uri`, and the path on it. Credentials come from the cloud's own chain.
 
     Raises UsageError for a scheme that nothing installed serves.
     """
     if not has_scheme(uri):
         return pafs.LocalFileSystem(), absolute(uri)
-    if urlsplit(uri).scheme in NATIVE:
+    if stores.serves(uri):
+        return stores.filesystem(uri)
+    if urlsplit(uri).scheme == "hdfs":
         return cast("tuple[pafs.FileSystem, str]", pafs.FileSystem.from_uri(uri))
     try:
         handler, path = fsspec.core.url_to_fs(uri)
@@ -49,40 +56,61 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     return pafs.PyFileSystem(pafs.FSSpecHandler(handler)), path
 
 
-def info(uri: str) -> pafs.FileInfo:
-    """Type, size (bytes) and mtime of whatever `uri` names; its type is NotFound where there is nothing."""
+def info(uri: str) -> Info:
+    """Kind, size (bytes) and stamp of whatever `uri` names; its kind is `nothing` where there is nothing."""
+    if stores.serves(uri):
+        return objects.info(uri)
     fs, path = filesystem(uri)
-    return fs.get_file_info(path)
+    return _info(fs.get_file_info(path))
+
+
+def _info(found: pafs.FileInfo) -> Info:
+    if found.type == pafs.FileType.File:
+        return Info("file", found.size, f"{found.size}:{found.mtime_ns}")
+    return Info("folder" if found.type == pafs.FileType.Directory else "nothing")
 
 
 def exists(uri: str) -> bool:
     """Whether a file or folder is there."""
-    return bool(info(uri).type != pafs.FileType.NotFound)
+    return info(uri).kind != "nothing"
 
 
 def is_folder(uri: str) -> bool:
     """Whether `uri` names a folder (on an object store: a prefix with something below it)."""
-    return bool(info(uri).type == pafs.FileType.Directory)
+    return info(uri).kind == "folder"
 
 
-def list_files(uri: str, *, recursive: bool = True) -> Iterator[tuple[str, pafs.FileInfo]]:
+def list_files(uri: str, *, recursive: bool = True) -> Iterator[tuple[str, Info]]:
     """Every file below `uri` as (URI, info), sorted by path. A missing folder has none. Raises OSError otherwise."""
+    if stores.serves(uri):
+        root = stores.split(uri)[0]
+        found = sorted(objects.list_files(uri, recursive), key=lambda item: item[0])
+        yield from ((join(root, key), item) for key, item in found)
+        return
     fs, path = filesystem(uri)
     prefix = uri[: len(uri) - len(path)] if uri.endswith(path) and has_scheme(uri) else scheme_of(uri)
-    found = fs.get_file_info(pafs.FileSelector(path, recursive=recursive, allow_not_found=True))
-    for item in sorted(found, key=lambda item: item.path):
+    selector = pafs.FileSelector(path, recursive=recursive, allow_not_found=True)
+    for item in sorted(fs.get_file_info(selector), key=lambda item: item.path):
         if item.type == pafs.FileType.File:
-            yield prefix + item.path, item
+            yield prefix + item.path, _info(item)
 
 
-def scheme_of(uri: str) -> str:
-    """`s3://` of `s3://bucket/key`; nothing for a local path."""
-    return uri.split("://", 1)[0] + "://" if has_scheme(uri) else ""
+def folders(uri: str) -> list[str]:
+    """The names of the folders directly in `uri`, sorted; none where it is missing."""
+    if stores.serves(uri):
+        return sorted(objects.folders(uri))
+    fs, path = filesystem(uri)
+    found = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+    return sorted(item.base_name for item in found if item.type == pafs.FileType.Directory)
 
 
 @contextlib.contextmanager
 def open_input(uri: str) -> Iterator[BinaryIO]:
     """A random-access file for reading."""
+    if stores.serves(uri):
+        with objects.open_input(uri) as reader:
+            yield reader
+        return
     fs, path = filesystem(uri)
     with fs.open_input_file(path) as handle:
         yield cast("BinaryIO", handle)
@@ -90,47 +118,142 @@ def open_input(uri: str) -> Iterator[BinaryIO]:
 
 def read_bytes(uri: str) -> bytes:
     """The whole file, from one open handle."""
+    if stores.serves(uri):
+        return objects.read_bytes(uri)
     with open_input(uri) as handle:
         return handle.read()
 
 
+def read_ranges(uri: str, starts: Sequence[int], ends: Sequence[int]) -> list[bytes]:
+    """The bytes of each range [start, end) of one file."""
+    if stores.serves(uri):
+        return objects.read_ranges(uri, starts, ends)
+    found = []
+    with open_input(uri) as handle:
+        for start, end in zip(starts, ends, strict=True):
+            handle.seek(start)
+            found.append(handle.read(end - start))
+    return found
+
+
 def write_bytes(uri: str, data: bytes) -> None:
-    """Write `data` so that `uri` holds all of it or does not exist: aside and renamed (a store's put is atomic)."""
-    fs, path = filesystem(uri)
-    fs.create_dir(os.path.dirname(path), recursive=True)
-    if has_scheme(uri):
+    """Write `data` so that `uri` holds all of it or what it held before, also after a loss of power."""
+    if stores.serves(uri):
+        objects.write_bytes(uri, data)
+    elif has_scheme(uri):
+        fs, path = filesystem(uri)
+        fs.create_dir(os.path.dirname(path), recursive=True)
         with fs.open_output_stream(path) as handle:
             handle.write(data)
-        return
-    aside = f"{path}.{uuid.uuid4().hex}.tmp"
+    else:
+        with _aside(absolute(uri), data) as (written, path):
+            os.replace(written, path)
+
+
+def create_bytes(uri: str, data: bytes) -> bool:
+    """Write `data` unless something is there, and say whether this call did: of several at once only one does.
+
+    On an object store a call whose answer was lost on the way says no: read it back where that matters. Raises JobError
+    for a store that cannot create if absent.
+    """
+    if stores.serves(uri):
+        return objects.create_bytes(uri, data)
+    if has_scheme(uri):
+        raise JobError(f"{uri}: {scheme_of(uri)} cannot create a file only if it is absent; put the lake on a disk, "
+                       "s3://, gs:// or az://")  # fmt: skip
+    with _aside(absolute(uri), data) as (written, path):
+        try:
+            os.link(written, path)
+        except FileExistsError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def _aside(path: str, data: bytes) -> Iterator[tuple[Path, str]]:
+    """A complete file beside `path`, on the disk itself, to be moved there; then the folder, which knows the name."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    written = Path(f"{path}.{uuid.uuid4().hex}.tmp")
     try:
-        with fs.open_output_stream(aside) as handle:
+        with written.open("xb") as handle:
             handle.write(data)
-        os.replace(aside, path)
-    except OSError:
-        Path(aside).unlink(missing_ok=True)
-        raise
+            handle.flush()
+            os.fsync(handle.fileno())
+        yield written, path
+    finally:
+        written.unlink(missing_ok=True)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # mounts that know no such thing
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def delete(uri: str) -> None:
     """Remove a file; one that is gone already is no error."""
+    if stores.serves(uri):
+        objects.delete(uri)
+        return
     fs, path = filesystem(uri)
     with contextlib.suppress(FileNotFoundError):
         fs.delete_file(path)
 
 
-def selector(path: str) -> pafs.FileSelector:
-    """What lies directly in a folder, which may be missing."""
-    return pafs.FileSelector(path, allow_not_found=True)
+def require_create(uri: str) -> None:
+    """Raise JobError where the store of the folder `uri` would let two writers create the same object.
+
+    Delta's commits rely on it: there the second of two writers would replace the first one's commit without a word.
+    """
+    probe = join(uri, f"_probe-{uuid.uuid4().hex}")
+    if stores.serves(uri):
+        try:
+            twice = objects.create_bytes(probe, b"1") and objects.create_bytes(probe, b"2")
+        finally:
+            objects.delete(probe)
+        if twice:
+            raise JobError(
+                f"lake {uri}: this store overwrites where it was asked to create (it ignores `If-None-Match: *`), so "
+                "two writers would lose each other's commits; put the lake on a store with conditional put, as AWS S3 "
+                "has it, or on a shared disk"
+            )
 
 
-def local_folder(uri: str) -> pafs.FileSystem | None:
-    """A `file://` URI or local path as a filesystem rooted there, for Delta tables; None for any other store.
+def delta(uri: str) -> tuple[str, dict[str, str] | None]:
+    """Where deltalake finds a table: its URL and the options of its store.
+
+    Raises UsageError for a path at which deltalake 1.6 does not find again what it wrote, or panics.
+    """
+    wrong = sorted(set("%#?:" if has_scheme(uri) else "%#?[]^|\\") & set(uri.removeprefix(scheme_of(uri))))
+    if wrong:
+        raise UsageError(f"{uri}: a Delta table cannot lie at a path with {' '.join(wrong)}")
+    if stores.serves(uri):
+        return stores.quoted(uri), stores.delta_options(uri)
+    return (uri if has_scheme(uri) else f"file://{quote(absolute(uri))}"), None
+
+
+def pauses(uri: str) -> list[float]:
+    """Seconds to wait before each further try of a commit: none on a disk, where a second one fails as the first."""
+    return objects.pauses() if stores.serves(uri) else []
+
+
+def of_delta(table_uri: str) -> str:
+    """The URI of a Delta table, from the URL that deltalake gives for it."""
+    return absolute(unquote(table_uri))
+
+
+def delta_folder(table_uri: str) -> pafs.FileSystem:
+    """The filesystem rooted at a Delta table, by the URL that deltalake gives for it.
 
     Through deltalake's own filesystem, which calls back into Python from pyarrow's threads, a process that exits soon
     after a read aborts (3 of 6 runs, deltalake 1.6.6, pyarrow 26.0.1).
     """
-    where = urlsplit(uri)
-    if where.scheme not in ("", "file"):
-        return None
-    return pafs.SubTreeFileSystem(unquote(where.path) if where.scheme else uri, pafs.LocalFileSystem())
+    fs, path = filesystem(of_delta(table_uri))
+    return pafs.SubTreeFileSystem(path, fs)

@@ -13,7 +13,7 @@ from smart_jobs.lake.table import EncoderTables
 CHANGING = {"run_id", "encoded_at", "at", "pooled", "attempts"}
 
 
-def tables_of(lake: Path) -> EncoderTables:
+def tables_of(lake: Path | str) -> EncoderTables:
     """The tables of the only encoder in a lake."""
     opened = table.open_lake(str(lake))
     [name] = table.encoders(opened)
@@ -22,16 +22,16 @@ def tables_of(lake: Path) -> EncoderTables:
 
 def rows(tables: EncoderTables, kind: schema.Table) -> list[dict[str, Any]]:
     """All rows of a table, sorted by its key."""
-    found = table.open_table(tables.table_uri(kind)).to_pyarrow_table().to_pylist()
+    found = table.dataset(table.open_table(tables.table_uri(kind))).to_table().to_pylist()
     return sorted(found, key=lambda row: [str(row[name]) for name in kind.key])
 
 
-def plain(tables: EncoderTables, kind: schema.Table, root: Path) -> list[dict[str, Any]]:
+def plain(tables: EncoderTables, kind: schema.Table, root: Path | str) -> list[dict[str, Any]]:
     """Rows without what differs from run to run; URIs relative to `root`, since ids are hashes of them."""
     return [{name: value for name, value in row.items() if name not in CHANGING} for row in rows(tables, kind)]
 
 
-def assert_same(left: Path, right: Path) -> None:
+def assert_same(left: Path | str, right: Path | str) -> None:
     """Raises where two lakes of the same source differ."""
     one, two = tables_of(left), tables_of(right)
     for kind in (schema.POOLED, schema.FAILURES):

@@ -147,9 +147,8 @@ def _read(asset: Asset) -> bytes:
         info = storage.info(asset.uri)
     except OSError as error:
         raise AssetError("read_error", " ".join(str(error).split())[:500], "read") from error
-    stamp = f"{info.size}:{info.mtime_ns}"
-    if stamp != asset.stamp or len(content) != info.size:
-        raise AssetError("changed", f"listed as {asset.stamp}, read as {stamp}", "read")
+    if info.stamp != asset.stamp or len(content) != info.size:
+        raise AssetError("changed", f"listed as {asset.stamp}, read as {info.stamp}", "read")
     return content
 
 

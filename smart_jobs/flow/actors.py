@@ -16,9 +16,10 @@ from smart_jobs.encode.encoder import Encoder as Model
 from smart_jobs.encode.inflight import InFlight
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.encode.tokens import Tokenizer
+from smart_jobs.flow import cluster
 from smart_jobs.lake import copying, table, writer
 from smart_jobs.lake.table import EncoderTables
-from smart_jobs.records import Asset, JobError, Planned
+from smart_jobs.records import Asset, Planned
 from smart_jobs.settings import Decode, Encoder
 
 
@@ -75,8 +76,7 @@ class EncodeActor:
 
     def __init__(self, run: Run) -> None:
         """Raises JobError where this node does not see the run's lake. The model comes with the first segments."""
-        if table.open_lake(run.lake_uri).id != run.lake_id:
-            raise JobError(f"lake {run.lake_uri}: this node sees another lake there than the driver does")
+        cluster.check_here(run.lake_uri, run.lake_id)
         self._run = run
         self._tables = table.open_encoder(table.open_lake(run.lake_uri), run.spec.full_name)
         self._encoder: Model | None = None

@@ -3,16 +3,28 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+import re
+import socket
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from smart_jobs.lake import table
 from smart_jobs.records import JobError
 from smart_jobs.settings import Cluster
 
 CPUS_PER_ENCODER = 4
 """CPU threads of one encode actor without a GPU; a machine with more runs several actors."""
+
+ANSWER_SECONDS = 120.0
+"""How long a node may take to say whether it sees the lake: its first worker has to start."""
+
+
+ADVICE = "put the lake where every node sees it under the same name (a shared mount or s3://…)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +76,86 @@ def _stderr_closed() -> Iterator[None]:
         os.close(nowhere)
 
 
+def check_lake(uri: str, lake_id: str) -> None:
+    """Ask every node but this one whether it sees the lake; needs a connected Ray.
+
+    Raises JobError naming the nodes that do not, before a worker writes anything there. A node that is gone when it
+    should answer is passed over.
+    """
+    here = ray.get_runtime_context().get_node_id()
+    others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
+    asked = [(_name(node), _ask(node["NodeID"], uri, lake_id)) for node in others]
+    answers = [(name, _answer(answer)) for name, answer in asked]
+    wrong = [f"node {name} {problem}" for name, problem in answers if problem]
+    if wrong:
+        raise JobError(f"lake {uri}: {', '.join(wrong)}; {ADVICE}")
+
+
+def check_here(uri: str, lake_id: str) -> None:
+    """Raise JobError naming this node where it does not see the lake: nodes may join while a job runs."""
+    problem = view(uri, lake_id)
+    if problem:
+        raise JobError(f"lake {uri}: node {socket.gethostname()} {problem}; {ADVICE}")
+
+
+def view(uri: str, lake_id: str) -> str:
+    """What is wrong with the lake as this process sees it, to follow the node's name; empty where it is right."""
+    try:
+        found = table.open_lake(uri).id
+    except JobError:
+        return "does not see it"
+    except OSError as error:
+        return f"cannot read it ({' '.join(str(error).split())})"
+    return "" if found == lake_id else "sees another lake there"
+
+
+def said_by(error: RayError) -> JobError | None:
+    """The JobError that a worker raised: the cause, or a line of the text where an actor raised it at its start."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, JobError):
+        return cause
+    line = re.search(rf"^{JobError.__module__}\.{JobError.__name__}: (.+)$", str(error), re.MULTILINE)
+    return JobError(line[1]) if line else None
+
+
+def _name(node: dict[str, Any]) -> str:
+    return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+
+
+def _ask(node_id: str, uri: str, lake_id: str) -> Any:
+    there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    return ray.remote(view).options(num_cpus=0, scheduling_strategy=there).remote(uri, lake_id)
+
+
+def _answer(answer: Any) -> str:
+    try:
+        return str(ray.get(answer, timeout=ANSWER_SECONDS))
+    except GetTimeoutError:
+        return f"does not answer within {ANSWER_SECONDS:.0f} s"
+    except RayError:
+        return ""
+
+
 def pools(cluster: Cluster) -> Pools:
-    """Actors for what the connected cluster has: an encoder for each GPU, else one for every few CPUs.
+    """Actors for what the connected cluster has: an encoder for each GPU, else one for every few CPUs of a node.
 
     Decode actors claim no CPU: in the pipeline benchmark the encoder never waited for them, even with every core.
     """
-    have = ray.cluster_resources()
-    cpus, gpus = max(1, int(have.get("CPU", 1))), int(have.get("GPU", 0))
-    encoders = cluster.encode_actors or gpus or max(1, cpus // CPUS_PER_ENCODER)
-    share = max(1, cpus // encoders)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return shared([int(node.get("CPU", 0)) for node in nodes], sum(int(node.get("GPU", 0)) for node in nodes), cluster)
+
+
+def shared(node_cpus: Sequence[int], gpus: int, cluster: Cluster) -> Pools:
+    """The pools over nodes with these CPUs: no actor takes more than a node has."""
+    cpus = [count for count in node_cpus if count] or [1]
+    wanted = cluster.encode_actors or gpus
+    if wanted:
+        share = max(1, min(max(cpus), sum(cpus) // wanted))
+    else:
+        share = min(count // max(1, count // CPUS_PER_ENCODER) for count in cpus)
+    encoders = wanted or sum(count // share for count in cpus)
     return Pools(
-        decode_actors=cluster.decode_actors or max(1, (cpus - encoders) // 2 if gpus else encoders),
+        decode_actors=cluster.decode_actors or max(1, (sum(cpus) - encoders) // 2 if gpus else encoders),
         encode_actors=encoders,
         encode_cpus=0.5 if gpus else max(0.5, share - 0.5),
         encode_gpus=1.0 if gpus else 0.0,

@@ -217,6 +217,7 @@ def _stream(plan: Sequence[Planned], committer: Committer, run: "Run", options: 
 
     start = time.monotonic()
     with cluster.connected(options.cluster), progress.Progress("ingest", len(plan), "assets") as shown:
+        cluster.check_lake(run.lake_uri, run.lake_id)
         summary.seconds["start"] = round(time.monotonic() - start, 3)
         due = time.monotonic() + options.commit_seconds
         assets = 0

@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 from smart_jobs import schema
 from smart_jobs.flow import actors, cluster
 from smart_jobs.flow.actors import Run
-from smart_jobs.records import JobError, Planned
+from smart_jobs.records import Planned
 from smart_jobs.settings import Cluster
 
 FILES_PER_BLOCK = 16
@@ -49,9 +49,9 @@ def receipts(plan: Sequence[Planned], run: Run, on: Cluster) -> Iterator[pa.Tabl
             for row in range(batch.num_rows):
                 yield batch.slice(row, 1).cast(schema.RECEIPT)
     except RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, JobError):
-            raise cause from error
+        said = cluster.said_by(error)
+        if said is not None:
+            raise said from error
         raise
 
 

@@ -1,6 +1,7 @@
 """The hidden states of given segments, read at the bytes where they lie."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +16,9 @@ from smart_jobs.records import Codec, JobError
 
 GAP = 1 << 16
 """Bytes between two wanted values that are read along rather than skipped."""
+
+READERS = 16
+"""Files read at the same time: an object store takes its time over each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class StatesReader:
         self._tables = snapshot.tables
         self._root = snapshot.tables.table_uri(schema.HIDDEN_STATES)
         self._files = sorted(tables_of.files_of(snapshot.hidden_states))
-        parts = [self._offsets(name) for name in self._files]
+        with ThreadPoolExecutor(READERS) as pool:
+            parts = list(pool.map(self._offsets, self._files))
         self._codecs = [self._codec(part) for part in parts]
         columns = {
             key: [part[key].to_numpy() for part in parts] for key in ("segment_id", "offset", "length", "n_tokens")
@@ -50,9 +55,10 @@ class StatesReader:
 
     def _offsets(self, name: str) -> pa.Table:
         uri = offsets_uri(self._root, name)
-        if not storage.exists(uri):
-            raise JobError(f"{uri}: missing; the offsets of a committed states file are gone")
-        return pa.ipc.open_file(pa.py_buffer(storage.read_bytes(uri))).read_all()
+        try:
+            return pa.ipc.open_file(pa.py_buffer(storage.read_bytes(uri))).read_all()
+        except FileNotFoundError as error:
+            raise JobError(f"{uri}: missing; the offsets of a committed states file are gone") from error
 
     def _codec(self, offsets: pa.Table) -> Codec:
         named = (offsets.schema.metadata or {}).get(b"codec", self._tables.codec.encode()).decode()
@@ -80,10 +86,13 @@ class StatesReader:
 
     def _blobs(self, at: np.ndarray) -> list[bytes]:
         blobs: list[bytes] = [b""] * len(at)
-        for file in np.unique(self._file[at]):
-            wanted = np.flatnonzero(self._file[at] == file)
-            for i, blob in zip(wanted, self._fetch(self._files[file], at[wanted]), strict=True):
-                blobs[i] = blob
+        files = np.unique(self._file[at])
+        wanted = [np.flatnonzero(self._file[at] == file) for file in files]
+        with ThreadPoolExecutor(READERS) as pool:
+            fetched = pool.map(self._fetch, [self._files[file] for file in files], [at[rows] for rows in wanted])
+            for rows, found in zip(wanted, fetched, strict=True):
+                for i, blob in zip(rows, found, strict=True):
+                    blobs[i] = blob
         return blobs
 
     def _positions(self, segment_ids: np.ndarray) -> np.ndarray:
@@ -99,14 +108,15 @@ class StatesReader:
         """The bytes at these positions of the offsets, neighbours in one read."""
         order = np.argsort(self._offset[at])
         starts, lengths = self._offset[at][order], self._length[at][order]
+        runs = _runs(starts, lengths)
+        begins = [int(starts[first]) for first, _ in runs]
+        ends = [int(starts[last] + lengths[last]) for _, last in runs]
+        blocks = storage.read_ranges(storage.join(self._root, name), begins, ends)
         found: list[bytes] = [b""] * len(at)
-        with storage.open_input(storage.join(self._root, name)) as handle:
-            for first, last in _runs(starts, lengths):
-                handle.seek(int(starts[first]))
-                block = memoryview(handle.read(int(starts[last] + lengths[last] - starts[first])))
-                for i in range(first, last + 1):
-                    begin = int(starts[i] - starts[first])
-                    found[order[i]] = bytes(block[begin : begin + int(lengths[i])])
+        for (first, last), begin, block in zip(runs, begins, blocks, strict=True):
+            for i in range(first, last + 1):
+                start = int(starts[i]) - begin
+                found[order[i]] = block[start : start + int(lengths[i])]
         return found
 
 

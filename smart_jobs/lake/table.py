@@ -1,6 +1,8 @@
 """The tables of a lake: where they lie, how they are created, opened, appended to and read."""
 
+import contextlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from smart_jobs import schema, storage
@@ -68,12 +70,17 @@ class EncoderTables:
 
 
 def create_lake(uri: str) -> Lake:
-    """The lake at `uri`, made where there is none: an id and the shared tables."""
+    """The lake at `uri`, made where there is none: an id and the shared tables. Two at once end with one id.
+
+    Raises JobError where the store cannot hold a lake: it must refuse to create what is there already.
+    """
     root = storage.absolute(uri)
+    storage.delta(root)
+    storage.require_create(root)
     marker = storage.join(root, "_lake.json")
     if not storage.exists(marker):
         content = {"lake_id": uuid.uuid4().hex, "schema_version": schema.VERSION}
-        storage.write_bytes(marker, json.dumps(content).encode())
+        storage.create_bytes(marker, json.dumps(content).encode())
     lake = open_lake(root)
     for table in schema.LAKE_TABLES:
         _create(lake.table_uri(table), table)
@@ -103,7 +110,7 @@ def create_encoder(lake: Lake, spec: EncoderSpec, codec: str | None) -> EncoderT
         if twins:
             raise JobError(f"encoder {spec.name}: {lake.uri} has the same encoder as {twins[0]}; use that name")
         content = {"spec": spec.model_dump(mode="json"), "codec": codec or "int8"}
-        storage.write_bytes(marker, json.dumps(content, indent=2).encode())
+        storage.create_bytes(marker, json.dumps(content, indent=2).encode())
     tables = open_encoder(lake, spec.full_name)
     if codec not in (None, tables.codec):
         raise JobError(f"codec={codec}: the states of {spec.full_name} are stored as {tables.codec} in {lake.uri}")
@@ -126,28 +133,51 @@ def open_encoder(lake: Lake, full_name: str) -> EncoderTables:
 def encoders(lake: Lake) -> list[str]:
     """The full names of the encoders in a lake, sorted."""
     root = storage.join(lake.uri, "encoders")
-    fs, path = storage.filesystem(root)
-    found = fs.get_file_info(storage.selector(path))
-    return sorted(
-        item.base_name for item in found if storage.exists(storage.join(root, item.base_name, "encoder.json"))
-    )
+    return [name for name in storage.folders(root) if storage.exists(storage.join(root, name, "encoder.json"))]
 
 
 def _create(uri: str, table: schema.Table) -> None:
-    DeltaTable.create(
-        uri,
-        table.columns,
-        mode="ignore",
-        name=table.name,
-        description=f"{releases.DESCRIPTION}{schema.VERSION}",
-        configuration=PROPERTIES,
-    )
+    where, options = storage.delta(uri)
+    left = storage.pauses(uri)
+    while True:
+        try:
+            with _plainly(uri):
+                DeltaTable.create(
+                    where,
+                    table.columns,
+                    mode="ignore",
+                    storage_options=options,
+                    name=table.name,
+                    description=f"{releases.DESCRIPTION}{schema.VERSION}",
+                    configuration=PROPERTIES,
+                )
+            return
+        except (OSError, DeltaError):
+            if DeltaTable.is_deltatable(where, options):  # another's, or ours and the store's answer was lost
+                return
+            if not left:
+                raise
+            time.sleep(left.pop(0))
+
+
+@contextlib.contextmanager
+def _plainly(uri: str) -> Iterator[None]:
+    """What deltalake says of a disk or store that refuses, as an OSError of one line that names the table."""
+    try:
+        yield
+    except (OSError, DeltaError) as error:
+        if isinstance(error, DeltaError) and "object store" not in str(error).lower():
+            raise
+        reason = " ".join(re.sub(r"\x1b\[\d+m|↳", "", str(error)).split())
+        raise OSError(f"{uri}: {reason[:400]}") from error
 
 
 def open_table(uri: str, version: int | None = None) -> DeltaTable:
     """A table at its newest or the given version. Raises JobError where it is not there, or a newer release made it."""
     try:
-        table = DeltaTable(uri, version=version)
+        where, options = storage.delta(uri)
+        with _plainly(uri):
+            table = DeltaTable(where, version=version, storage_options=options)
     except TableNotFoundError as error:
         raise JobError(f"{uri}: the table is missing; the lake was made by something else or is damaged") from error
     releases.check(uri, releases.recorded(table))
@@ -162,15 +192,23 @@ def table_id(table: DeltaTable) -> str:
 def read(table: DeltaTable, columns: Sequence[str], where: Any = None) -> pa.Table:
     """These columns of a table's snapshot; `where` is a pyarrow expression.
 
-    A column that an older release did not write reads as null; one that may not be null as 0, or as empty.
+    A column that an older release did not write reads as null; one that may not be null as 0, or as empty. Arrow's own
+    retries miss some answers 503 ("Failed to flush response stream"), so the read is tried again here.
     """
-    rows = dataset(table).to_table(columns=list(columns), filter=where)
-    return releases.filled(rows, releases.lacking(table))
+    left = storage.pauses(storage.of_delta(table.table_uri))
+    while True:
+        try:
+            rows = dataset(table).to_table(columns=list(columns), filter=where)
+            return releases.filled(rows, releases.lacking(table))
+        except OSError:
+            if not left:
+                raise
+            time.sleep(left.pop(0))
 
 
 def dataset(table: DeltaTable) -> pads.Dataset:
     """A table's snapshot as a pyarrow dataset; a column that an older release did not write is null."""
-    found = table.to_pyarrow_dataset(filesystem=storage.local_folder(table.table_uri))
+    found = table.to_pyarrow_dataset(filesystem=storage.delta_folder(table.table_uri))
     return releases.with_nulls(found, releases.lacking(table))
 
 
@@ -212,24 +250,48 @@ def commit(table: DeltaTable, change: Change) -> None:
     """Commit `change` from the snapshot that `table` holds, and move `table` on to the result.
 
     Raises CommitFailedError where someone has committed for one of the same `apps` since that snapshot. All of the
-    change becomes visible, or nothing.
+    change becomes visible, or nothing. Where an object store's answer is lost, the log says whether the commit was
+    made; if not, it is tried again.
     """
+    mark, left = uuid.uuid4().hex, storage.pauses(storage.of_delta(table.table_uri))
+    remote = bool(left)
+    while True:
+        try:
+            _transact(table, change, mark)
+            break
+        except (OSError, CommitFailedError) as error:
+            if remote and _made(table, mark):
+                break
+            if isinstance(error, CommitFailedError) or not left:
+                raise
+            time.sleep(left.pop(0))
+    table.update_incremental()
+
+
+def _made(table: DeltaTable, mark: str) -> bool:
+    """Whether the log has a commit with `mark` that `table` has not seen yet."""
+    now = open_table(storage.of_delta(table.table_uri))
+    newer = now.version() - table.version()
+    return newer > 0 and any(entry.get("commit") == mark for entry in now.history(newer))
+
+
+def _transact(table: DeltaTable, change: Change, mark: str) -> None:
     now = int(time.time() * 1000)
     actions: list[AddAction | RemoveAction] = [
         AddAction(file.path, file.size, {}, now, data_change=change.data_change, stats=file.stats)
         for file in change.adds
     ]
     actions += [RemoveAction(path, change.data_change, now) for path in change.removes]
-    table.create_write_transaction(
-        actions,
-        mode="append",
-        schema=table.schema(),
-        commit_properties=CommitProperties(
-            custom_metadata=dict(change.metadata),
-            app_transactions=[Transaction(app, version) for app, version in change.apps.items()],
-        ),
-    )
-    table.update_incremental()
+    with _plainly(table.table_uri):
+        table.create_write_transaction(
+            actions,
+            mode="append",
+            schema=table.schema(),
+            commit_properties=CommitProperties(
+                custom_metadata={**change.metadata, "commit": mark},
+                app_transactions=[Transaction(app, version) for app, version in change.apps.items()],
+            ),
+        )
 
 
 def append(lake: Lake, table: schema.Table, rows: Sequence[Mapping[str, Any]], app: str) -> None:

@@ -40,7 +40,7 @@ def listed(path, media=None):
     """The asset of a file as a source lists it."""
     info = storage.info(str(path))
     kind = media or ("text" if path.suffix == ".txt" else "document")
-    return Asset(str(path), "s", f"{info.size}:{info.mtime_ns}", kind, info.size, title=path.name)
+    return Asset(str(path), "s", info.stamp, kind, info.size, title=path.name)
 
 
 def text_file(folder, text, name="a.txt"):
