@@ -13,10 +13,9 @@ from jobs import write_corpus
 
 from smart_jobs import config, settings
 from smart_jobs.encode import checkpoint
+from smart_jobs.flow import actors, ingest, stream
 from smart_jobs.flow import cluster as clusters
-from smart_jobs.flow import ingest
 from smart_jobs.lake import table
-from smart_jobs.lake.lease import Lease
 from smart_jobs.records import JobError, Planned, UsageError
 from smart_jobs.settings import Cluster
 
@@ -109,8 +108,7 @@ def test_a_node_that_joins_later_and_sees_another_lake_ends_the_job_in_one_line(
     job = config.load(settings.Ingest, "ingest", words)
     spec, _ = checkpoint.resolve(job.encoder, job.text)
     tables = table.create_encoder(table.create_lake(job.lake.uri), spec, None)
-    options = ingest.Options.of(job)
-    wanted = {**ingest.run_settings(Lease("run", 1), tables, job.encoder, options), "lake_id": "another"}
+    run = actors.Run("run", tables.lake.uri, "another", spec, job.encoder, job.unit_tokens, job.batch_tokens)
     plan = [Planned(asset) for asset in ingest.listed(job.source, job.lake.uri)]
     with pytest.raises(JobError, match=rf"^lake {tmp_path}/lake: node \S+ sees another lake there; put the lake "):
-        list(ingest.receipts(plan, wanted, options))
+        list(stream.receipts(plan, run, job.cluster))
