@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -78,6 +79,11 @@ def exists(uri: str) -> bool:
 def is_folder(uri: str) -> bool:
     """Whether `uri` names a folder (on an object store: a prefix with something below it)."""
     return info(uri).kind == "folder"
+
+
+def free(uri: str) -> int | None:
+    """Bytes that the disk of a local path has left; None for a store, which has no end."""
+    return None if has_scheme(uri) else shutil.disk_usage(absolute(uri)).free
 
 
 def list_files(uri: str, *, recursive: bool = True) -> Iterator[tuple[str, Info]]:

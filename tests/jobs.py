@@ -93,8 +93,8 @@ def wait_for(condition, seconds: float = 90) -> None:
         time.sleep(0.02)
 
 
-def encode_actors() -> list[int]:
-    """Processes that the Ray of this process, and no other on this machine, has named after the encode stage."""
+def actor_processes(stage: str) -> list[int]:
+    """Processes that the Ray of this process, and no other on this machine, has named after the stage's class."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -102,7 +102,7 @@ def encode_actors() -> list[int]:
         except OSError:
             continue
         pid = int(path.parent.name)
-        if name.startswith("ray::") and "EncodeActor" in name and os.getpid() in ancestors(pid):
+        if name.startswith("ray::") and stage in name and os.getpid() in ancestors(pid):
             found.append(pid)
     return found
 

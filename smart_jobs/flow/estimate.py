@@ -11,19 +11,18 @@ from smart_jobs.decode import units
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.flow import actors
 from smart_jobs.lake import table
-from smart_jobs.records import Asset, JobError, Planned
+from smart_jobs.records import Asset, Codec, JobError, Planned
 from smart_jobs.settings import Ingest
 
 OPENED = 20
+TOKENS_PER_BYTE = 10
+"""More than any file has: text has less than one, a compressed document perhaps some."""
 
 
 def of(assets: Sequence[Asset], plan: Sequence[Planned], spec: EncoderSpec, job: Ingest) -> dict[str, Any]:
     """The JSON of `ingest --dry-run`. `hours` is null where no earlier run gives a rate."""
-    step = max(1, len(plan) // OPENED)
-    opened = list(plan)[::step][:OPENED]
-    segments, tokens = _decode(opened, spec, job)
-    scale = len(plan) / len(opened) if opened else 0.0
-    kind = job.codec or "int8"
+    run = actors.Run("dry-run", "", "", spec, job.encoder, job.unit_tokens, job.batch_tokens, decode=job.decode)
+    segments, tokens = sampled(plan, run)
     rate = _rate(job, spec)
     return {
         "dry_run": True,
@@ -31,24 +30,50 @@ def of(assets: Sequence[Asset], plan: Sequence[Planned], spec: EncoderSpec, job:
         "assets": len(assets),
         "skipped": len(assets) - len(plan),
         "to_open": len(plan),
-        "opened_for_estimate": len(opened),
-        "segments": round(segments * scale),
-        "bytes": {
-            "pooled": round(segments * scale * 4 * spec.dim),
-            "hidden_states": round(tokens * scale * codec.size(1, spec.dim, kind) / (spec.pool_factor or 1)),
-        },
-        "hours": round(segments * scale / rate / 3600, 4) if rate else None,
+        "opened_for_estimate": min(OPENED, len(plan)),
+        "segments": round(segments),
+        "bytes": stored(segments, tokens, spec, job.codec or "int8"),
+        "hours": round(segments / rate / 3600, 4) if rate else None,
     }
 
 
-def _decode(opened: Sequence[Planned], spec: EncoderSpec, job: Ingest) -> tuple[int, int]:
+def sampled(plan: Sequence[Planned], run: actors.Run) -> tuple[float, float]:
+    """Segments and tokens of a plan, from up to `OPENED` of its assets, evenly spread."""
+    opened = list(plan)[:: max(1, len(plan) // OPENED)][:OPENED]
+    segments, tokens = _decode(opened, run)
+    scale = len(plan) / len(opened) if opened else 0.0
+    return segments * scale, tokens * scale
+
+
+def stored(segments: float, tokens: float, spec: EncoderSpec, kind: Codec) -> dict[str, int]:
+    """Bytes of so many segments in each table."""
+    states = tokens * codec.size(1, spec.dim, kind) / (spec.pool_factor or 1)
+    return {"pooled": round(segments * 4 * spec.dim), "hidden_states": round(states)}
+
+
+def check_space(plan: Sequence[Planned], run: actors.Run, kind: Codec, free: int | None) -> None:
+    """Raise JobError where what the plan will write does not fit into `free` bytes (null: a store, which does not say).
+
+    Nothing is opened where it fits by far: a byte of a source hardly holds more than `TOKENS_PER_BYTE` tokens.
+    """
+    most = sum(item.asset.size for item in plan) * TOKENS_PER_BYTE
+    if free is None or sum(stored(most, most, run.spec, kind).values()) < free:
+        return
+    needed = sum(stored(*sampled(plan, run), run.spec, kind).values())
+    if needed > free:
+        raise JobError(
+            f"lake {run.lake_uri}: about {needed:,} bytes will be written, {free:,} are free; make room, take a "
+            "coarser codec=, or bring in less at a time"
+        )
+
+
+def _decode(opened: Sequence[Planned], run: actors.Run) -> tuple[int, int]:
     """Segments and estimated tokens of the opened assets."""
-    run = actors.Run("dry-run", "", "", spec, job.encoder, job.unit_tokens, job.batch_tokens, decode=job.decode)
     segments = tokens = 0
     for unit in units.units(opened, actors.policy(run)):
         for row in unit["segments"][0].as_py():
             segments += 1
-            tokens += min(len(row["text"]) // units.CHARACTERS_PER_TOKEN + 2, spec.max_length)
+            tokens += min(len(row["text"]) // units.CHARACTERS_PER_TOKEN + 2, run.spec.max_length)
     return segments, tokens
 
 

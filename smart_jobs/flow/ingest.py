@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from smart_jobs import progress, sources, storage
 from smart_jobs.encode import checkpoint
@@ -13,7 +13,7 @@ from smart_jobs.lake import copying, failures, groups, known, lease, libraries, 
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease, passed_over
 from smart_jobs.lake.table import EncoderTables
-from smart_jobs.records import Asset, JobError, Planned
+from smart_jobs.records import Asset, Codec, JobError, Planned
 from smart_jobs.settings import Cluster, Decode, Encoder, Evaluate, Ingest, Source
 
 if TYPE_CHECKING:
@@ -166,11 +166,12 @@ def _under_lease(
     _compare(assets, tables, encoder, options)
     committer = Committer(tables, held, have, waiting)
     if plan:
-        from smart_jobs.flow import actors  # late: a run with nothing to encode needs no decoder
+        from smart_jobs.flow import actors, estimate  # late: a run with nothing to encode needs no decoder
 
         run = actors.Run(held.run_id, tables.lake.uri, tables.lake.id, tables.spec, encoder, options.unit_tokens,
                   options.batch_tokens, decode=options.decode,
                          contents=copying.contents(tables, have, plan))  # fmt: skip
+        estimate.check_space(plan, run, cast("Codec", tables.codec), storage.free(tables.lake.uri))
         _stream(plan, committer, run, options, summary)
         _check_whole([item.asset for item in plan], tables)
     _prune(assets, committer, tables, options, summary)

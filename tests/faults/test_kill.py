@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from comparing import assert_same, rows, tables_of
-from jobs import as_json, encode_actors, run, start, wait_for, write_corpus
+from jobs import actor_processes, as_json, run, start, wait_for, write_corpus
 
 from smart_jobs import schema
 
@@ -55,14 +55,17 @@ def test_driver_killed_at_a_random_moment(tmp_path, source, clean, tiny_encoder,
 
 
 @pytest.mark.ray
-def test_encode_actor_killed_in_the_middle_of_a_unit(tmp_path, source, clean, tiny_encoder, cluster):
-    """Its unit is done again by a fresh actor: nothing lost, nothing doubled."""
+@pytest.mark.parametrize("stage", ["DecodeActor", "EncodeActor"])
+def test_an_actor_killed_in_the_middle_of_a_unit(tmp_path, source, clean, tiny_encoder, cluster, stage):
+    """What it had in hand is done again by a fresh actor: nothing lost, nothing doubled."""
     lake = tmp_path / "lake"
     killed: list[int] = []
 
     def kill_one() -> None:
-        wait_for(lambda: list(lake.glob("encoders/*/hidden_states/*.parquet")))
-        [pid, *_] = encode_actors()
+        if stage == "EncodeActor":
+            wait_for(lambda: list(lake.glob("encoders/*/hidden_states/*.parquet")))
+        wait_for(lambda: actor_processes(stage))
+        [pid, *_] = actor_processes(stage)
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)
 

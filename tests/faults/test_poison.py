@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from comparing import rows, tables_of
-from jobs import encode_actors, run, wait_for, write_corpus
+from jobs import actor_processes, run, wait_for, write_corpus
 from lake_making import embed, make_committer, make_segment, make_tables, rows_of
 
 from smart_jobs import schema
@@ -108,9 +108,9 @@ def kill_three_times(lake: Path, killed: list[dict]) -> None:
     [path, *_] = lake.glob("encoders/*/_inflight/*.json")
     for attempt in range(1, ALONE_FROM + 1):
         wait_for(lambda attempt=attempt: in_hand(path, attempt))
-        [pid, *_] = encode_actors()
+        [pid, *_] = actor_processes("EncodeActor")
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda pid=pid: pid not in encode_actors())
+        wait_for(lambda pid=pid: pid not in actor_processes("EncodeActor"))
         killed.append(json.loads(path.read_text()))
 
 
