@@ -1,6 +1,7 @@
 """Results and help as text for a person."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -135,4 +136,31 @@ def status(result: Mapping[str, Any]) -> str:
     if result["last_run"]:
         last = result["last_run"]
         lines.append(f"  last run: {last['run_id']} ({last['job']}), {last['ended']}")
+    return "\n".join(lines)
+
+
+def verify(result: Mapping[str, Any]) -> str:
+    """Whether a lake is whole; a line for each finding, and how many of a kind are not listed."""
+    lines = [
+        f"{found['kind']}: {found['table']}: {found['what']}: expected {found['expected']}, found {found['found']}"
+        for found in result["findings"]
+    ]
+    listed = Counter(found["kind"] for found in result["findings"])
+    lines += [f"{kind}: {n - listed[kind]:,} more" for kind, n in result["counts"].items() if n > listed[kind]]
+    orphans = result["orphans"]
+    lines += [f"orphan: {uri}" for uri in orphans["listed"]]
+    if orphans["files"] > len(orphans["listed"]):
+        lines.append(f"orphan: {orphans['files'] - len(orphans['listed']):,} more")
+    if orphans["files"] or result["unreferenced"] or result["copies"]:
+        lines.append(
+            f"`smart-jobs maintain` would sweep {orphans['files']:,} orphan files ({orphans['bytes'] / 1e6:,.1f} MB), "
+            f"{result['unreferenced']:,} unreferenced states and {result['copies']:,} copies"
+        )
+    damaged = sum(result["counts"].values())
+    verdict = "whole" if result["whole"] else f"not whole: {damaged:,} findings"
+    lines.append(f"lake {result['lake']}: {verdict} ({_number(result['checked'])})")
+    if result["repaired"]:
+        lines.append("repaired: what was damaged is taken out; the next ingest encodes it again")
+    elif damaged:
+        lines.append("`smart-jobs verify repair=true` takes out what is damaged; the next ingest encodes it again")
     return "\n".join(lines)

@@ -128,6 +128,7 @@ EVALUATIONS = Table(
         ("metrics", pa.map_(pa.string(), pa.float64())),
         ("table_versions", pa.string()),
         ("at", TIME),
+        optional=(("repeatable", pa.bool_()),),
     ),
     ("run_id", "task", "scoring"),
 )

@@ -183,3 +183,15 @@ class Status(Strict):
     """
 
     lake: Lake
+
+
+class Verify(Strict):
+    """Prove or disprove that a lake is whole; exit code 1 where it is not.
+
+    smart-jobs verify lake=./lake
+    """
+
+    lake: Lake
+    deep: bool = Field(True, description="read every state, not only what the tables say of them")
+    repair: bool = Field(False, description="take out what is damaged, so that the next ingest encodes it again")
+    wait: float = Field(0.0, ge=0, description="seconds to wait for a run that is writing, where repair=true")

@@ -75,6 +75,13 @@ def list_files(uri: str, *, recursive: bool = True) -> Iterator[tuple[str, pafs.
             yield prefix + item.path, item
 
 
+def folders(uri: str) -> list[str]:
+    """The names of the folders directly in `uri`, sorted; none where it is missing."""
+    fs, path = filesystem(uri)
+    found = fs.get_file_info(selector(path))
+    return sorted(item.base_name for item in found if item.type == pafs.FileType.Directory)
+
+
 def scheme_of(uri: str) -> str:
     """`s3://` of `s3://bucket/key`; nothing for a local path."""
     return uri.split("://", 1)[0] + "://" if has_scheme(uri) else ""

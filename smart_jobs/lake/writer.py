@@ -82,7 +82,7 @@ def _write_states(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding
     data = states_file(rows)
     name = f"{uuid.uuid4().hex}.parquet"
     root = tables.table_uri(schema.HIDDEN_STATES)
-    storage.write_bytes(offsets_uri(root, name), _offsets_file(rows, data))
+    storage.write_bytes(offsets_uri(root, name), offsets_file(rows, data))
     storage.write_bytes(storage.join(root, name), data.to_pybytes())
     return {"path": name, "size": data.size, "rows": rows.num_rows}
 
@@ -109,7 +109,8 @@ def offsets_uri(table_uri: str, name: str) -> str:
     return storage.join(table_uri, "_offsets", name.removesuffix(".parquet") + ".arrow")
 
 
-def _offsets_file(rows: pa.Table, data: pa.Buffer) -> bytes:
+def offsets_file(rows: pa.Table, data: pa.Buffer) -> bytes:
+    """The offsets of `rows` in their states file `data`: an Arrow IPC file in the schema `OFFSETS`."""
     ranges = pages.value_ranges(data, "states")
     table = pa.table(
         [
