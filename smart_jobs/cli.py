@@ -46,6 +46,7 @@ VERBS = {
     "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render.evaluate),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
     "verify": Verb(settings.Verify, "smart_jobs.flow.verifying", render.verify, _verify_code),
+    "maintain": Verb(settings.Maintain, "smart_jobs.flow.maintaining", render.maintain),
 }
 
 READING = ("status", "verify")

@@ -51,6 +51,7 @@ def _group(name: str, groups: Mapping[str, Sequence[str]]) -> str:
 
 def _type(kind: Any) -> str:
     text = kind.__name__ if isinstance(kind, type) else str(kind)
+    text = text.removeprefix("smart_jobs.settings.")
     return text.replace("typing.", "").replace("NoneType", "null").replace(" | None", " or null")
 
 
@@ -163,4 +164,20 @@ def verify(result: Mapping[str, Any]) -> str:
         lines.append("repaired: what was damaged is taken out; the next ingest encodes it again")
     elif damaged:
         lines.append("`smart-jobs verify repair=true` takes out what is damaged; the next ingest encodes it again")
+    return "\n".join(lines)
+
+
+def maintain(result: Mapping[str, Any]) -> str:
+    """A line for each table, before and after, and what went."""
+    lines = [f"{'':<60}{'files':>16}{'rows':>22}{'MB stored':>20}"]
+    for name, found in result["tables"].items():
+        before, after = found["before"] or dict.fromkeys(found["after"], 0), found["after"]
+        pairs = [f"{before[key]:,} -> {after[key]:,}" for key in ("files", "rows")]
+        stored = f"{before['stored'] / 1e6:,.1f} -> {after['stored'] / 1e6:,.1f}"
+        lines.append(f"{name:<60}{pairs[0]:>16}{pairs[1]:>22}{stored:>20}")
+    deleted = result["deleted"]
+    lines.append(
+        f"{result['swept']:,} unreferenced states swept, {deleted['files']:,} files deleted "
+        f"({deleted['bytes'] / 1e6:,.1f} MB), {result['commits_trimmed']:,} log files trimmed"
+    )
     return "\n".join(lines)

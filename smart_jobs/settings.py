@@ -195,3 +195,18 @@ class Verify(Strict):
     deep: bool = Field(True, description="read every state, not only what the tables say of them")
     repair: bool = Field(False, description="take out what is damaged, so that the next ingest encodes it again")
     wait: float = Field(0.0, ge=0, description="seconds to wait for a run that is writing, where repair=true")
+
+
+class Maintain(Strict):
+    """Compact tables, sweep what nothing refers to, delete files that no version needs any more.
+
+    smart-jobs maintain lake=./lake
+    """
+
+    lake: Lake
+    encoder: Encoder | None = Field(None, description="its tables alone; all encoders of the lake unless given")
+    target_mb: float = Field(128.0, gt=0, description="size towards which files are put together, in 10^6 bytes")
+    retention_hours: float = Field(168.0, ge=0, description="how long replaced files stay for those who read them")
+    drop: str | None = Field(None, description="name-digest of an encoder whose tables and indexes are to go")
+    force: bool = Field(False, description="drop it though an evaluation was made with it")
+    wait: float = Field(0.0, ge=0, description="seconds to wait for a run that is writing")

@@ -1,5 +1,6 @@
 """A lake that the tests of verify, maintain and forget damage, clean and ask: made without Ray, with real leases."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,10 +18,10 @@ from smart_jobs.lake.table import EncoderTables
 DOCS = [Doc("a", "v1", "gbgg"), Doc("b", "v1", "gg"), Doc("c", "v1", ""), Doc("d", "v1", "ggg")]
 
 
-def ingest(tables: EncoderTables, docs: list[Doc], run: Run = Run()) -> int:
+def ingest(tables: EncoderTables, docs: list[Doc], run: Run | None = None) -> int:
     """A run under a lease, as flow.ingest has it; how many segments were encoded."""
     with lease.hold(tables, "ingest", 0) as held:
-        return run.ingest(tables, docs, held.epoch)
+        return (run or Run()).ingest(tables, docs, held.epoch)
 
 
 def make_lake(folder: Path, *rounds: list[Doc], **options) -> EncoderTables:
@@ -61,11 +62,9 @@ def make_index(tables: EncoderTables, name: str = "made") -> str:
     return folder
 
 
-def evaluate(tables: EncoderTables, run_id: str, hits: tuple[str, ...] = ("b",)) -> None:
-    """Rows of an evaluation that pins what the tables hold now."""
-    import json
-
-    versions = json.dumps({"evaluation": {}, "candidates": table.snapshot(tables).versions()})
+def evaluate(tables: EncoderTables, run_id: str, pins: dict | None = None, hits: tuple[str, ...] = ("b",)) -> None:
+    """Rows of an evaluation that pins what the tables hold now, or `pins`."""
+    versions = json.dumps({"evaluation": {}, "candidates": pins or table.snapshot(tables).versions()})
     row = {"run_id": run_id, "suite": "made", "task": "t", "spec": tables.spec.digest, "scoring": "pooled",
            "lambda_pooled": 1.0, "lambda_late": 1.0, "candidates": 1, "queries": 1, "metrics": [],
            "table_versions": versions, "at": datetime.now(UTC)}  # fmt: skip

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smart_jobs import progress, schema, storage
+from smart_jobs.flow import locate
 from smart_jobs.index import verify as verify_index
 from smart_jobs.lake import evaluated, groups, lease, repair, table, verify
 from smart_jobs.lake.findings import Damage, Findings
@@ -36,19 +37,12 @@ def run(job: Verify, reached: Callable[[str], None] = passed_over) -> dict[str, 
     next ingest finds it missing. A repair that is killed is done by repeating it. Raises JobError where there is no
     lake.
     """
-    lakes = lakes_of(job.lake.uri)
+    lakes = locate.lakes_of(job.lake.uri)
     result = _check(lakes, job.deep)
     repaired = bool(job.repair and result.findings.counts)
     if repaired:
         _repair(lakes, result, job, reached)
     return {**_json(lakes[0], result), "repaired": repaired}
-
-
-def lakes_of(uri: str) -> list[Lake]:
-    """The lake at `uri`, and that of its evaluations where there is one."""
-    outer = table.open_lake(uri)
-    inner = storage.join(outer.uri, "evaluation")
-    return [outer, table.open_lake(inner)] if storage.exists(storage.join(inner, "_lake.json")) else [outer]
 
 
 def _json(lake: Lake, result: Result) -> dict[str, Any]:

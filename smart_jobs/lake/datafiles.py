@@ -43,9 +43,9 @@ def named(handle: DeltaTable) -> dict[str, Named]:
 
 
 def lying(uri: str) -> dict[str, Lying]:
-    """The files that lie directly in a folder, by name."""
-    found = storage.list_files(uri, recursive=False)
-    return {name_of(file): Lying(info.size, info.mtime) for file, info in found}
+    """The files that lie directly in a folder, by name; hidden ones are nobody's data."""
+    found = ((name_of(file), info) for file, info in storage.list_files(uri, recursive=False))
+    return {name: Lying(info.size, info.mtime) for name, info in found if name[0] not in "._"}
 
 
 def name_of(uri: str) -> str:

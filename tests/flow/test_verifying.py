@@ -142,10 +142,7 @@ def pin_gone(tables):
 
 
 def evaluation_of_another_lake(tables):
-    row = {**dict.fromkeys(schema.EVALUATIONS.columns.names), "run_id": "e2", "suite": "s", "task": "t", "spec": "x",
-           "scoring": "pooled", "lambda_pooled": 1.0, "lambda_late": 1.0, "candidates": 1, "queries": 1, "metrics": [],
-           "table_versions": json.dumps({"candidates": {"pooled": {"table_id": "gone", "version": 3}}}), "at": 0}  # fmt: skip
-    table.append(tables.lake, schema.EVALUATIONS, [row], "made")
+    evaluate(tables, "e2", {"pooled": {"table_id": "gone", "version": 3}})
 
 
 def unfinished_group(tables):
