@@ -47,6 +47,7 @@ VERBS = {
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
     "verify": Verb(settings.Verify, "smart_jobs.flow.verifying", render.verify, _verify_code),
     "maintain": Verb(settings.Maintain, "smart_jobs.flow.maintaining", render.maintain),
+    "forget": Verb(settings.Forget, "smart_jobs.flow.forgetting", render.forget),
 }
 
 READING = ("status", "verify")

@@ -181,3 +181,13 @@ def maintain(result: Mapping[str, Any]) -> str:
         f"({deleted['bytes'] / 1e6:,.1f} MB), {result['commits_trimmed']:,} log files trimmed"
     )
     return "\n".join(lines)
+
+
+def forget(result: Mapping[str, Any]) -> str:
+    """What went, and what is left to do."""
+    return (
+        f"{result['asset']}: {result['segments']:,} segments and {result['failures']:,} failures removed, "
+        f"{result['indexes']:,} indexes written again, {result['evaluations']:,} evaluations marked as not repeatable\n"
+        "the next `smart-jobs maintain` deletes the older files that still hold it, pinned ones too\n"
+        "while its source still has it, the next ingest brings it back"
+    )

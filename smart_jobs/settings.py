@@ -210,3 +210,14 @@ class Maintain(Strict):
     drop: str | None = Field(None, description="name-digest of an encoder whose tables and indexes are to go")
     force: bool = Field(False, description="drop it though an evaluation was made with it")
     wait: float = Field(0.0, ge=0, description="seconds to wait for a run that is writing")
+
+
+class Forget(Strict):
+    """Remove an asset from tables and indexes; the next `maintain` deletes the old files that still hold it.
+
+    smart-jobs forget asset=/data/docs/a.pdf lake=./lake
+    """
+
+    asset: str = Field(description="the URI in pooled's column `uri`, or the path of a local file", min_length=1)
+    lake: Lake
+    wait: float = Field(0.0, ge=0, description="seconds to wait for a run that is writing")

@@ -65,7 +65,7 @@ def complaint(capfd, *words):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["fetch"], "fetch: no such verb; there are ingest, index, search, evaluate, status, verify, maintain"),
+        (["fetch"], "fetch: no such verb; there are ingest, index, search, evaluate, status, verify, maintain, forget"),
         (["ingest", "--force"], "--force: unknown option; there are --help, --dry-run, --json, --version"),
         (["status", "lak=./a"], "lak=./a: unknown key; did you mean lake?"),
         (["search", "a", "k=many"], "k: Input should be a valid integer, unable to parse string as an integer"),

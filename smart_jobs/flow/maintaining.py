@@ -10,7 +10,7 @@ import numpy as np
 from smart_jobs import progress, schema, storage
 from smart_jobs.flow import locate, pinning
 from smart_jobs.index import verify as indexes
-from smart_jobs.lake import compact, datafiles, groups, lease, logs, pending, table, vacuum
+from smart_jobs.lake import compact, datafiles, forgotten, groups, lease, logs, pending, table, vacuum
 from smart_jobs.lake.lease import Lease, passed_over
 from smart_jobs.lake.table import EncoderTables, Lake
 from smart_jobs.lake.vacuum import Going
@@ -50,7 +50,9 @@ def run(job: Maintain, reached: Callable[[str], None] = passed_over) -> dict[str
             progress.say(f"maintain: {tables.uri}")
             with lease.hold(tables, "maintain", job.wait, reached) as held:
                 _encoder(lakes, tables, held, job, done)
-        _shared(lake, job, done)
+        _shared(lakes[0], lake, job, done)
+    if job.encoder is None:
+        _settle_marks(lakes)
     after = _report(lakes)
     tables_ = {name: {"before": before.get(name), "after": found} for name, found in after.items()}
     return {
@@ -111,7 +113,9 @@ def _encoder(lakes: Sequence[Lake], tables: EncoderTables, held: Lease, job: Mai
     held.reached("compacted")
     done.swept += plan.swept
     since, pins = _since(job), pinning.pins(lakes)
-    done.delete(vacuum.of_encoder(tables, since, pins) | _leftovers(tables))
+    going = vacuum.of_encoder(tables, since, pins) | _leftovers(tables)
+    done.delete(going | _forgotten(lakes[0], tables, pins))
+    done.delete(vacuum.of_encoder(tables, since, pins))  # the offsets of what was forgotten
     held.reached("vacuumed")
     for kind in schema.ENCODER_TABLES:
         uri = tables.table_uri(kind)
@@ -123,6 +127,16 @@ def _encoder(lakes: Sequence[Lake], tables: EncoderTables, held: Lease, job: Mai
 def _waiting(held_back: Waiting) -> np.ndarray:
     ids: np.ndarray = held_back.rows["segment_id"].to_numpy()
     return ids
+
+
+def _forgotten(outer: Lake, tables: EncoderTables, pins: dict[str, set[int]]) -> Going:
+    """Files that hold what is to be forgotten, whatever retention and pins say."""
+    assets = forgotten.marked(outer)
+    if not assets:
+        return {}
+    uri = tables.table_uri(schema.HIDDEN_STATES)
+    versions = pins.get(table.table_id(table.open_table(uri)), set())
+    return forgotten.of_encoder(tables, assets, vacuum.needed(uri, datetime.now(UTC), versions))
 
 
 def _leftovers(tables: EncoderTables) -> Going:
@@ -137,15 +151,25 @@ def _leftovers(tables: EncoderTables) -> Going:
     return going
 
 
-def _shared(lake: Lake, job: Maintain, done: Done) -> None:
-    """The tables that all encoders share have other writers: their runs, and evaluations, which hold no lease."""
-    before, since = _before(lake), _since(job)
+def _shared(outer: Lake, lake: Lake, job: Maintain, done: Done) -> None:
+    """The tables that all encoders share have other writers: their runs, and evaluations, which hold no lease.
+
+    Nothing that they have replaced stays while an asset is to be forgotten: rows of it may be in there.
+    """
+    before, since = _before(lake), datetime.now(UTC) if forgotten.marked(outer) else _since(job)
     for kind in schema.LAKE_TABLES:
         uri = lake.table_uri(kind)
         compact.shared(lake, kind, _target(job))
         done.delete(vacuum.of_shared(uri, since, before, _named(lake)))
         logs.checkpoint(uri)
         done.commits += logs.trim(uri, since, ())
+
+
+def _settle_marks(lakes: Sequence[Lake]) -> None:
+    """Remove the marks of what no file holds any more; another run may be writing such files now."""
+    for asset in forgotten.marked(lakes[0]):
+        if not any(forgotten.remain(lake, [asset]) for lake in lakes):
+            forgotten.unmark(lakes[0], asset)
 
 
 def _before(lake: Lake) -> datetime:
