@@ -171,7 +171,7 @@ def maintain(result: Mapping[str, Any]) -> str:
     """A line for each table, before and after, and what went."""
     lines = [f"{'':<60}{'files':>16}{'rows':>22}{'MB stored':>20}"]
     for name, found in result["tables"].items():
-        before, after = found["before"] or dict.fromkeys(found["after"], 0), found["after"]
+        before, after = (found[when] or {"files": 0, "rows": 0, "stored": 0} for when in ("before", "after"))
         pairs = [f"{before[key]:,} -> {after[key]:,}" for key in ("files", "rows")]
         stored = f"{before['stored'] / 1e6:,.1f} -> {after['stored'] / 1e6:,.1f}"
         lines.append(f"{name:<60}{pairs[0]:>16}{pairs[1]:>22}{stored:>20}")

@@ -126,6 +126,13 @@ def delete(uri: str) -> None:
         fs.delete_file(path)
 
 
+def delete_folder(uri: str) -> None:
+    """Remove a folder with all that is in it; one that is gone already, or that never was (a store), is no error."""
+    fs, path = filesystem(uri)
+    with contextlib.suppress(FileNotFoundError):
+        fs.delete_dir(path)
+
+
 def selector(path: str) -> pafs.FileSelector:
     """What lies directly in a folder, which may be missing."""
     return pafs.FileSelector(path, allow_not_found=True)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from smart_jobs import progress, schema, storage
-from smart_jobs.flow import locate, pinning
+from smart_jobs.flow import dropping, locate, pinning
 from smart_jobs.index import verify as indexes
 from smart_jobs.lake import compact, datafiles, forgotten, groups, lease, logs, pending, table, vacuum
+from smart_jobs.lake import dropping as retired
 from smart_jobs.lake.lease import Lease, passed_over
 from smart_jobs.lake.table import EncoderTables, Lake
 from smart_jobs.lake.vacuum import Going
@@ -33,6 +34,10 @@ class Done:
     def delete(self, going: Going) -> None:
         """Delete these files, and count them."""
         vacuum.delete(going)
+        self.count(going)
+
+    def count(self, going: Going) -> None:
+        """These went."""
         self.files += len(going)
         self.bytes += sum(going.values())
 
@@ -45,7 +50,25 @@ def run(job: Maintain, reached: Callable[[str], None] = passed_over) -> dict[str
     """
     lakes = locate.lakes_of(job.lake.uri)
     before, done = _report(lakes), Done()
+    if job.drop is not None:
+        done.count(dropping.drop(lakes, job.drop, job, reached))
+    else:
+        _maintain(lakes, job, done, reached)
+    after = _report(lakes)
+    names = dict.fromkeys([*before, *after])
+    return {
+        "lake": lakes[0].uri,
+        "tables": {name: {"before": before.get(name), "after": after.get(name)} for name in names},
+        "swept": done.swept,
+        "deleted": {"files": done.files, "bytes": done.bytes},
+        "commits_trimmed": done.commits,
+    }
+
+
+def _maintain(lakes: Sequence[Lake], job: Maintain, done: Done, reached: Callable[[str], None]) -> None:
     for lake in lakes:
+        for name in retired.left(lake):
+            done.count(retired.finish(lake, name))
         for tables in _encoders(lake, job):
             progress.say(f"maintain: {tables.uri}")
             with lease.hold(tables, "maintain", job.wait, reached) as held:
@@ -53,15 +76,6 @@ def run(job: Maintain, reached: Callable[[str], None] = passed_over) -> dict[str
         _shared(lakes[0], lake, job, done)
     if job.encoder is None:
         _settle_marks(lakes)
-    after = _report(lakes)
-    tables_ = {name: {"before": before.get(name), "after": found} for name, found in after.items()}
-    return {
-        "lake": lakes[0].uri,
-        "tables": tables_,
-        "swept": done.swept,
-        "deleted": {"files": done.files, "bytes": done.bytes},
-        "commits_trimmed": done.commits,
-    }
 
 
 def dry_run(job: Maintain) -> dict[str, Any]:
@@ -70,7 +84,10 @@ def dry_run(job: Maintain) -> dict[str, Any]:
     since, target = _since(job), _target(job)
     rewritten = swept = 0
     going: Going = {}
-    for lake in lakes:
+    if job.drop is not None:
+        for tables in dropping.tables_of(lakes, job.drop):
+            going |= retired.files(tables)
+    for lake in lakes if job.drop is None else ():
         for tables in _encoders(lake, job):
             plan = compact.plan_states(tables, _waiting(groups.unfinished(tables)), target)
             swept += plan.swept

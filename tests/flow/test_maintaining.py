@@ -336,6 +336,55 @@ def test_a_dry_run_says_what_would_go_and_touches_nothing(tmp_path):
     assert found["files_to_delete"] > 0
 
 
+def folders(tmp_path):
+    return sorted(path.name for path in (tmp_path / "encoders").iterdir())
+
+
+def test_an_encoder_is_dropped_with_its_failures_and_the_other_stays(tmp_path):
+    tables, other = make_lake(tmp_path), make_tables(tmp_path, revision="r2")
+    ingest(other, DOCS)
+    make_index(tables)
+    kept, name = states(other), tables.spec.full_name
+    plan = maintaining.dry_run(Maintain(lake=Lake(uri=tables.lake.uri), drop=name))
+    assert plan["files_to_delete"] == sum(path.is_file() for path in Path(tables.uri).rglob("*"))
+    result = maintain(tables, drop=name)
+    assert result["tables"][f"encoders/{name}/pooled"]["after"] is None
+    assert folders(tmp_path) == [other.spec.full_name]
+    assert {row["spec"] for row in rows_of(other, schema.FAILURES)} <= {None, other.spec.digest}
+    assert states(other) == kept
+    assert whole(other)["whole"]
+    with pytest.raises(JobError, match="nothing is encoded with"):
+        maintain(tables, drop=name)
+    assert ingest(make_tables(tmp_path), DOCS) > 0, "it may begin anew"
+
+
+def test_an_encoder_that_an_evaluation_pins_is_dropped_by_force_only(tmp_path):
+    tables = make_lake(tmp_path)
+    evaluate(tables, "e1")
+    with pytest.raises(JobError, match=r"1 evaluations were made with it, e\.g\. run e1; force=true"):
+        maintain(tables, drop=tables.spec.full_name)
+    assert len(states(tables)) == 8
+    maintain(tables, drop=tables.spec.full_name, force=True)
+    assert folders(tmp_path) == []
+    assert [row["repeatable"] for row in rows_of(tables, schema.EVALUATIONS)] == [False]
+
+
+def test_a_drop_that_was_killed_is_finished_by_the_next_maintenance(tmp_path):
+    tables = make_lake(tmp_path)
+
+    def reached(step):
+        if step == "retired":
+            raise Killed
+
+    with pytest.raises(Killed):
+        maintain(tables, reached, drop=tables.spec.full_name)
+    assert table.encoders(tables.lake) == []
+    assert folders(tmp_path) == [tables.spec.full_name]
+    maintain(tables)
+    assert folders(tmp_path) == []
+    assert rows_of(tables, schema.FAILURES) == [row for row in rows_of(tables, schema.FAILURES) if row["spec"] is None]
+
+
 def test_the_command_line(tmp_path, capfd):
     tables = make_lake(tmp_path, DOCS, CHANGED)
     assert cli.main(["maintain", f"lake={tables.lake.uri}", "--dry-run"]) == 0
