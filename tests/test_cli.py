@@ -77,6 +77,9 @@ def complaint(capfd, *words):
         (["evaluate", "suite=beir"], "suite.path: missing; give suite.path=…"),
         (["status", "./lake"], "'./lake': expected key=value"),
         (["status", "--dry-run"], "status --dry-run: status changes nothing; run it without"),
+        (["verify", "--dry-run"], "verify --dry-run: verify changes nothing; run it without"),
+        (["forget"], "asset: missing; give asset=…"),
+        (["maintain", "target_mb=0"], "target_mb: Input should be greater than 0 (got '0')"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(capfd, words, said):
@@ -297,9 +300,13 @@ def test_help_and_mistakes_load_nothing_heavy():
     assert python(code).splitlines()[-1] == f"{[0] * (len(verbs) - 1) + [2]} []"
 
 
-@pytest.mark.parametrize("module", ["smart_jobs.config", "smart_jobs.flow.ingest", "smart_jobs.flow.status"])
+@pytest.mark.parametrize(
+    "module", ["config", "flow.ingest", "flow.status", "flow.verifying", "flow.maintaining", "flow.dropping"]
+)
 def test_planning_loads_neither_torch_nor_faiss_nor_ray(module):
-    assert python(f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])") == "[]\n"
+    assert (
+        python(f"import sys, smart_jobs.{module}; print([name for name in {HEAVY} if name in sys.modules])") == "[]\n"
+    )
 
 
 @pytest.mark.parametrize(

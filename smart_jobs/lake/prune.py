@@ -24,7 +24,7 @@ def gone(tables: EncoderTables, sources: Collection[str], listed: Collection[str
 
     Only rows that name one of the sources count: what other sources brought in is not asked about.
     """
-    ours = pc.field("source").isin(list(sources))
+    ours = pc.field("source").isin(pa.array(list(sources), pa.string()))
     columns = ["asset_id", "uri"]
     pooled = table.read(table.open_table(tables.table_uri(schema.POOLED)), columns, ours)
     mine = ours & ((pc.field("spec") == tables.spec.digest) | pc.field("spec").is_null())
