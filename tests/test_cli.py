@@ -1,5 +1,6 @@
 """Command lines as a user types them: exit codes, one line for each mistake, and what stdout holds."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -39,7 +40,7 @@ def job(monkeypatch):
     module = types.ModuleType("stand_in")
     monkeypatch.setitem(sys.modules, "stand_in", module)
     for name, verb in cli.VERBS.items():
-        monkeypatch.setitem(cli.VERBS, name, cli.Verb(verb.model, "stand_in", render.plain))
+        monkeypatch.setitem(cli.VERBS, name, dataclasses.replace(verb, module="stand_in", show=render.plain))
     return module
 
 
