@@ -19,8 +19,6 @@ from smart_jobs.lake.rewriting import ATTEMPTS
 from smart_jobs.lake.table import Change, EncoderTables, File, Lake
 from smart_jobs.lake.writer import offsets_uri
 
-COLUMNS = schema.HIDDEN_STATES.columns
-
 
 def pack(sizes: Mapping[str, int], must: Collection[str], target: int) -> list[list[str]]:
     """Files that are written again as one, of at most `target` bytes unless one alone is larger.
@@ -90,7 +88,7 @@ def states(tables: EncoderTables, commits: Groups, plan: States) -> None:
 
 
 def _kept(tables: EncoderTables, name: str, stays: np.ndarray | None) -> pa.Table:
-    rows = datafiles.read(tables.table_uri(schema.HIDDEN_STATES), name, COLUMNS.names).cast(COLUMNS)
+    rows = datafiles.rows(tables.table_uri(schema.HIDDEN_STATES), name, schema.HIDDEN_STATES)
     return rows if stays is None else rows.filter(pa.array(stays))
 
 
@@ -109,7 +107,7 @@ def pooled(tables: EncoderTables, commits: Groups, target: int) -> None:
 
 
 def _rows(uri: str, kind: schema.Table, group: Sequence[str]) -> pa.Table:
-    return pa.concat_tables([datafiles.read(uri, name, kind.columns.names).cast(kind.columns) for name in group])
+    return pa.concat_tables([datafiles.rows(uri, name, kind) for name in group])
 
 
 def shared(lake: Lake, kind: schema.Table, target: int) -> None:

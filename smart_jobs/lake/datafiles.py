@@ -1,7 +1,7 @@
 """The data files of a table: what its log names, and what lies in its folder."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from smart_jobs import storage
+from smart_jobs import schema, storage
 
 UNREADABLE = (pa.ArrowException, OSError, KeyError)
 """What pyarrow raises for a Parquet file that is not there, cut off, overwritten, or without a wanted column."""
@@ -75,3 +75,23 @@ def read(uri: str, name: str, columns: list[str]) -> pa.Table:
         if missing := set(columns) - set(file.schema_arrow.names):
             raise KeyError(f"no column {sorted(missing)[0]}")
         return file.read(columns=columns)
+
+
+def rows(uri: str, name: str, kind: schema.Table) -> pa.Table:
+    """All columns of one data file; those that may be null are so where an older release did not write them yet."""
+    with storage.open_input(storage.join(uri, name)) as handle:
+        file = pq.ParquetFile(handle)
+        missing = lacking(file.schema_arrow.names, kind)
+        found = file.read(columns=[field.name for field in kind.columns if field not in missing])
+    for field in missing:
+        found = found.append_column(field, pa.nulls(found.num_rows, field.type))
+    return found.select(kind.columns.names).cast(kind.columns)
+
+
+def lacking(names: Collection[str], kind: schema.Table) -> list[pa.Field]:
+    """The columns of a table that are not among `names`. Raises KeyError where one of them may not be null."""
+    missing = [field for field in kind.columns if field.name not in names]
+    for field in missing:
+        if not field.nullable:
+            raise KeyError(f"no column {field.name}")
+    return missing

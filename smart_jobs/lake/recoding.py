@@ -23,7 +23,7 @@ def recode(tables: EncoderTables, commits: Groups, codec: str, change: Change) -
     uri, kind = tables.table_uri(schema.HIDDEN_STATES), schema.HIDDEN_STATES
     names = [name for name in sorted(datafiles.named(table.open_table(uri))) if _codecs(uri, name) != {codec}]
     for name in names:
-        rows = datafiles.read(uri, name, kind.columns.names).cast(kind.columns)
+        rows = datafiles.rows(uri, name, kind)
         commits.commit({kind.name: [restating.write(tables, change(rows))]}, {kind.name: [name]})
     marker = storage.join(tables.uri, "encoder.json")
     content = json.loads(storage.read_bytes(marker))

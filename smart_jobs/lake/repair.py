@@ -51,7 +51,7 @@ def encoder(tables: EncoderTables, commits: Groups, damage: Damage) -> None:
 def _offsets(tables: EncoderTables, name: str) -> None:
     root = tables.table_uri(schema.HIDDEN_STATES)
     data = pa.py_buffer(storage.read_bytes(storage.join(root, name)))
-    rows = datafiles.read(root, name, schema.HIDDEN_STATES.columns.names)
+    rows = datafiles.rows(root, name, schema.HIDDEN_STATES)
     storage.write_bytes(writer.offsets_uri(root, name), writer.offsets_file(rows, data))
 
 

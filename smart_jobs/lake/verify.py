@@ -117,7 +117,7 @@ def _files(
 
 def _readable(uri: str, name: str, kind: schema.Table, place: str, findings: Findings) -> bool:
     try:
-        datafiles.read(uri, name, kind.columns.names)
+        datafiles.rows(uri, name, kind)
     except datafiles.UNREADABLE as error:
         findings.add("unreadable_file", place, name, "pages that can be read", error)
         return False

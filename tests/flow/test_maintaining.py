@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from keeping import DOCS, data_files, evaluate, ingest, make_index, make_lake, states
 from lake_making import Doc, Run, content, make_tables, rows_of
@@ -334,6 +335,22 @@ def test_a_dry_run_says_what_would_go_and_touches_nothing(tmp_path):
     assert found["states_to_sweep"] == 3
     assert found["files_to_rewrite"] > 5
     assert found["files_to_delete"] > 0
+
+
+def test_files_of_an_older_release_lack_a_column_and_are_no_worse(tmp_path):
+    tables = make_lake(tmp_path)
+    evaluate(tables, "e1")
+    [path] = data_files(tables, schema.EVALUATIONS)
+    older = pq.read_table(path).drop_columns(["repeatable"])
+    pq.write_table(older, path.with_name("older.parquet"))
+    uri = tables.table_uri(schema.EVALUATIONS)
+    file = table.File("older.parquet", path.with_name("older.parquet").stat().st_size, 1, table.stats(1))
+    table.commit(table.open_table(uri), table.Change([file], [path.name], {}, {}))
+    evaluate(tables, "e2")
+    assert whole(tables)["whole"]
+    maintain(tables)
+    assert len(data_files(tables, schema.EVALUATIONS)) == 1
+    assert {row["run_id"]: row["repeatable"] for row in rows_of(tables, schema.EVALUATIONS)} == {"e1": None, "e2": None}
 
 
 def folders(tmp_path):
