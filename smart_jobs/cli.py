@@ -23,21 +23,36 @@ DONE, FAILED, USAGE, WITH_FAILURES = 0, 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A job: its config, the module of flow/ that does it, and how its result looks to a person."""
+    """A job: its config, the module of flow/ that does it, how its result looks to a person, and its exit code."""
 
     model: type[settings.Strict]
     module: str
     show: Callable[[dict[str, Any]], str]
+    code: Callable[[dict[str, Any]], int] = lambda _result: DONE
+
+
+def _ingest_code(result: dict[str, Any]) -> int:
+    return WITH_FAILURES if result.get("failures") else DONE
+
+
+def _verify_code(result: dict[str, Any]) -> int:
+    return DONE if result["whole"] else FAILED
 
 
 VERBS = {
-    "ingest": Verb(settings.Ingest, "smart_jobs.flow.ingest", render.ingest),
+    "ingest": Verb(settings.Ingest, "smart_jobs.flow.ingest", render.ingest, _ingest_code),
     "index": Verb(settings.IndexJob, "smart_jobs.flow.indexing", render.index),
     "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search),
     "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render.evaluate),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
     "sql": Verb(settings.Sql, "smart_jobs.flow.sql", render.sql),
+    "verify": Verb(settings.Verify, "smart_jobs.flow.verifying", render.verify, _verify_code),
+    "maintain": Verb(settings.Maintain, "smart_jobs.flow.maintaining", render.maintain),
+    "forget": Verb(settings.Forget, "smart_jobs.flow.forgetting", render.forget),
 }
+
+READING = ("status", "verify")
+"""Verbs that change nothing by themselves."""
 
 OPTIONS = ("--help", "--dry-run", "--json", "--version")
 
@@ -101,17 +116,17 @@ def _keyed(name: str, words: Sequence[str]) -> list[str]:
 
 def _run(verb: Verb, name: str, words: Sequence[str], options: set[str]) -> int:
     job = config.load(verb.model, name, words)
-    if name == "status" and "--dry-run" in options:
-        raise UsageError("status --dry-run: status changes nothing; run it without")
+    dry = "--dry-run" in options
+    if dry and name in READING:
+        raise UsageError(f"{name} --dry-run: {name} changes nothing; run it without")
     with _stdout_to_stderr():
         module = importlib.import_module(verb.module)  # late: --help and mistakes load neither torch nor ray
-        result = module.dry_run(job) if "--dry-run" in options else module.run(job)
+        result = module.dry_run(job) if dry else module.run(job)
     if "--json" in options:
         print(json.dumps(result, default=str))
     else:
-        print(render.plain(result) if "--dry-run" in options else verb.show(result))
-    failed = name == "ingest" and result.get("failures")
-    return WITH_FAILURES if failed and "--dry-run" not in options else DONE
+        print(render.plain(result) if dry else verb.show(result))
+    return DONE if dry else verb.code(result)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 import obstore
@@ -14,6 +15,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from smart_jobs import stores
 
 BUFFER = 1 << 20
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 T = TypeVar("T")
 
 
@@ -24,6 +26,7 @@ class Info:
     kind: Literal["file", "folder", "nothing"]
     size: int = 0
     stamp: str = ""
+    mtime: datetime = LONG_AGO
 
 
 def pauses() -> list[float]:
@@ -45,8 +48,8 @@ def _plainly(uri: str) -> Iterator[None]:
 
 
 def _of(meta: Any) -> Info:
-    size = int(meta["size"])
-    return Info("file", size, f"{size}:{(meta['e_tag'] or meta['last_modified'].isoformat()).strip(chr(34))}")
+    size, mtime = int(meta["size"]), meta["last_modified"]
+    return Info("file", size, f"{size}:{(meta['e_tag'] or mtime.isoformat()).strip(chr(34))}", mtime)
 
 
 def info(uri: str) -> Info:

@@ -1,6 +1,7 @@
 """Results and help as text for a person."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,7 @@ def _group(name: str, groups: Mapping[str, Sequence[str]]) -> str:
 
 def _type(kind: Any) -> str:
     text = kind.__name__ if isinstance(kind, type) else str(kind)
+    text = text.removeprefix("smart_jobs.settings.")
     return text.replace("typing.", "").replace("NoneType", "null").replace(" | None", " or null")
 
 
@@ -171,3 +173,56 @@ def _cell(value: Any) -> str:
         return _cell(", ".join(f"{key}={_cell(item)}" for key, item in value.items()))
     text = " ".join(_value(value).split())
     return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+
+
+def verify(result: Mapping[str, Any]) -> str:
+    """Whether a lake is whole; a line for each finding, and how many of a kind are not listed."""
+    lines = [
+        f"{found['kind']}: {found['table']}: {found['what']}: expected {found['expected']}, found {found['found']}"
+        for found in result["findings"]
+    ]
+    listed = Counter(found["kind"] for found in result["findings"])
+    lines += [f"{kind}: {n - listed[kind]:,} more" for kind, n in result["counts"].items() if n > listed[kind]]
+    orphans = result["orphans"]
+    lines += [f"orphan: {uri}" for uri in orphans["listed"]]
+    if orphans["files"] > len(orphans["listed"]):
+        lines.append(f"orphan: {orphans['files'] - len(orphans['listed']):,} more")
+    if orphans["files"] or result["unreferenced"] or result["copies"]:
+        lines.append(
+            f"`smart-jobs maintain` would sweep {orphans['files']:,} orphan files ({orphans['bytes'] / 1e6:,.1f} MB), "
+            f"{result['unreferenced']:,} unreferenced states and {result['copies']:,} copies"
+        )
+    damaged = sum(result["counts"].values())
+    verdict = "whole" if result["whole"] else f"not whole: {damaged:,} findings"
+    lines.append(f"lake {result['lake']}: {verdict} ({_number(result['checked'])})")
+    if result["repaired"]:
+        lines.append("repaired: what was damaged is taken out; the next ingest encodes it again")
+    elif damaged:
+        lines.append("`smart-jobs verify repair=true` takes out what is damaged; the next ingest encodes it again")
+    return "\n".join(lines)
+
+
+def maintain(result: Mapping[str, Any]) -> str:
+    """A line for each table, before and after, and what went."""
+    lines = [f"{'':<60}{'files':>16}{'rows':>22}{'MB stored':>20}"]
+    for name, found in result["tables"].items():
+        before, after = (found[when] or {"files": 0, "rows": 0, "stored": 0} for when in ("before", "after"))
+        pairs = [f"{before[key]:,} -> {after[key]:,}" for key in ("files", "rows")]
+        stored = f"{before['stored'] / 1e6:,.1f} -> {after['stored'] / 1e6:,.1f}"
+        lines.append(f"{name:<60}{pairs[0]:>16}{pairs[1]:>22}{stored:>20}")
+    deleted = result["deleted"]
+    lines.append(
+        f"{result['swept']:,} unreferenced states swept, {deleted['files']:,} files deleted "
+        f"({deleted['bytes'] / 1e6:,.1f} MB), {result['commits_trimmed']:,} log files trimmed"
+    )
+    return "\n".join(lines)
+
+
+def forget(result: Mapping[str, Any]) -> str:
+    """What went, and what is left to do."""
+    return (
+        f"{result['asset']}: {result['segments']:,} segments and {result['failures']:,} failures removed, "
+        f"{result['indexes']:,} indexes written again, {result['evaluations']:,} evaluations marked as not repeatable\n"
+        "the next `smart-jobs maintain` deletes the older files that still hold it, pinned ones too\n"
+        "while its source still has it, the next ingest brings it back"
+    )

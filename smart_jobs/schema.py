@@ -60,7 +60,11 @@ POOLED = _table(
     ("asset_id", pa.string(), "hash of the uri"),
     ("uri", pa.string(), "where the asset lies; a row of a table is `<table>#<id>`"),
     ("source", pa.string(), "name of the source that listed it"),
-    ("version", pa.string(), "blake2b-128 of the bytes that were decoded; the stamp of a row"),
+    (
+        "version",
+        pa.string(),
+        "blake2b-128 of the bytes that were decoded, `!…` behind it where pages could not be read; the stamp of a row",
+    ),
     ("media", pa.string(), "document, text or row"),
     ("ordinal", pa.int32(), "place of the segment within its asset, from 0"),
     ("of", pa.int32(), "segments that this version of the asset was cut into"),
@@ -90,7 +94,7 @@ FAILURES = _table(
     ("step", pa.string(), "the stage that noticed: read, decode or encode"),
     ("reason", pa.string(), "one word of a closed list"),
     ("detail", pa.string(), "one line for a person"),
-    ("attempts", pa.int32(), "how often it was tried; a later attempt is a row of its own"),
+    ("attempts", pa.int32(), "how often it was tried; a later attempt replaces the row"),
     ("run_id", pa.string(), "the run that recorded it"),
     ("at", TIME, "when"),
     optional=(
@@ -146,6 +150,7 @@ EVALUATIONS = _table(
     ("metrics", pa.map_(pa.string(), pa.float64()), "measure to value, e.g. `ndcg@10`"),
     ("table_versions", pa.string(), "the table ids and versions that were scored, as JSON"),
     ("at", TIME, "when"),
+    optional=(("repeatable", pa.bool_(), "false where an asset that it ranked was forgotten; null: it is"),),
 )
 
 EVALUATION_QUERIES = _table(

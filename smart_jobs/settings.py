@@ -212,3 +212,42 @@ class Sql(Strict):
     other: str | None = Field(None, description="drift: another encoder, or version:N of this one's pooled")
     k: int = Field(10, ge=1, description="drift between encoders: neighbours to compare")
     sample: int = Field(1000, ge=1, description="drift between encoders: segments whose neighbours are compared")
+
+
+class Verify(Strict):
+    """Prove or disprove that a lake is whole; exit code 1 where it is not.
+
+    smart-jobs verify lake=./lake
+    """
+
+    lake: Lake
+    deep: bool = Field(True, description="read every state, not only what the tables say of them")
+    repair: bool = Field(False, description="take out what is damaged, so that the next ingest encodes it again")
+    wait: float = Field(0.0, ge=0, description="seconds to wait for a run that is writing, where repair=true")
+
+
+class Maintain(Strict):
+    """Compact tables, sweep what nothing refers to, delete files that no version needs any more.
+
+    smart-jobs maintain lake=./lake
+    """
+
+    lake: Lake
+    encoder: Encoder | None = Field(None, description="its tables alone; all encoders of the lake unless given")
+    target_mb: float = Field(128.0, gt=0, description="size towards which files are put together, in 10^6 bytes")
+    retention_hours: float = Field(168.0, ge=0, description="how long replaced files stay for those who read them")
+    codec: Codec | None = Field(None, description="store states in this coarser codec from now on; nothing is encoded")
+    drop: str | None = Field(None, description="name-digest of an encoder whose tables and indexes are to go")
+    force: bool = Field(False, description="drop it though an evaluation was made with it")
+    wait: float = Field(0.0, ge=0, description="seconds to wait for a run that is writing")
+
+
+class Forget(Strict):
+    """Remove an asset from tables and indexes; the next `maintain` deletes the old files that still hold it.
+
+    smart-jobs forget asset=/data/docs/a.pdf lake=./lake
+    """
+
+    asset: str = Field(description="the URI in pooled's column `uri`, or the path of a local file", min_length=1)
+    lake: Lake
+    wait: float = Field(0.0, ge=0, description="seconds to wait for a run that is writing")

@@ -67,7 +67,7 @@ def info(uri: str) -> Info:
 
 def _info(found: pafs.FileInfo) -> Info:
     if found.type == pafs.FileType.File:
-        return Info("file", found.size, f"{found.size}:{found.mtime_ns}")
+        return Info("file", found.size, f"{found.size}:{found.mtime_ns}", found.mtime)
     return Info("folder" if found.type == pafs.FileType.Directory else "nothing")
 
 
@@ -230,6 +230,17 @@ def require_create(uri: str) -> None:
                 "two writers would lose each other's commits; put the lake on a store with conditional put, as AWS S3 "
                 "has it, or on a shared disk"
             )
+
+
+def delete_folder(uri: str) -> None:
+    """Remove a folder with all that is in it; one that is gone already, or that never was (a store), is no error."""
+    if stores.serves(uri):
+        for name, _ in list_files(uri):
+            delete(name)
+        return
+    fs, path = filesystem(uri)
+    with contextlib.suppress(FileNotFoundError):
+        fs.delete_dir(path)
 
 
 def delta(uri: str) -> tuple[str, dict[str, str] | None]:

@@ -1,5 +1,6 @@
 """Command lines as a user types them: exit codes, one line for each mistake, and what stdout holds."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -39,7 +40,7 @@ def job(monkeypatch):
     module = types.ModuleType("stand_in")
     monkeypatch.setitem(sys.modules, "stand_in", module)
     for name, verb in cli.VERBS.items():
-        monkeypatch.setitem(cli.VERBS, name, cli.Verb(verb.model, "stand_in", render.plain))
+        monkeypatch.setitem(cli.VERBS, name, dataclasses.replace(verb, module="stand_in", show=render.plain))
     return module
 
 
@@ -65,7 +66,10 @@ def complaint(capfd, *words):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["fetch"], "fetch: no such verb; there are ingest, index, search, evaluate, status, sql"),
+        (
+            ["fetch"],
+            "fetch: no such verb; there are ingest, index, search, evaluate, status, sql, verify, maintain, forget",
+        ),
         (["ingest", "--force"], "--force: unknown option; there are --help, --dry-run, --json, --version"),
         (["status", "lak=./a"], "lak=./a: unknown key; did you mean lake?"),
         (["search", "a", "k=many"], "k: Input should be a valid integer, unable to parse string as an integer"),
@@ -82,6 +86,9 @@ def complaint(capfd, *words):
         (["sql", "DROP TABLE pooled"], "query=DROP TABLE pooled: sql only reads"),
         (["sql", "analysis=drift"], "other: missing; analysis=drift compares with other=ENCODER or other=version:N"),
         (["status", "--dry-run"], "status --dry-run: status changes nothing; run it without"),
+        (["verify", "--dry-run"], "verify --dry-run: verify changes nothing; run it without"),
+        (["forget"], "asset: missing; give asset=…"),
+        (["maintain", "target_mb=0"], "target_mb: Input should be greater than 0 (got '0')"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(capfd, words, said):
@@ -303,10 +310,13 @@ def test_help_and_mistakes_load_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "module", ["smart_jobs.config", "smart_jobs.flow.ingest", "smart_jobs.flow.status", "smart_jobs.flow.sql"]
+    "module",
+    ["config", "flow.ingest", "flow.status", "flow.sql", "flow.verifying", "flow.maintaining", "flow.dropping"],
 )
 def test_planning_loads_neither_torch_nor_faiss_nor_ray(module):
-    assert python(f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])") == "[]\n"
+    assert (
+        python(f"import sys, smart_jobs.{module}; print([name for name in {HEAVY} if name in sys.modules])") == "[]\n"
+    )
 
 
 @pytest.mark.parametrize(

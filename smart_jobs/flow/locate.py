@@ -1,5 +1,6 @@
-"""Which of a lake's encoders a config names."""
+"""Which lakes and encoders a config names."""
 
+from smart_jobs import storage
 from smart_jobs.encode import checkpoint
 from smart_jobs.lake import table
 from smart_jobs.lake.table import EncoderTables, Lake
@@ -18,6 +19,13 @@ def tables_of(lake: Lake, encoder: Encoder, text: Text) -> EncoderTables:
     if not table.encoders(lake):
         raise JobError(f"lake {lake.uri}: nothing is encoded yet; `smart-jobs ingest source=… lake={lake.uri}` does")
     return table.open_encoder(lake, spec.full_name)
+
+
+def lakes_of(uri: str) -> list[Lake]:
+    """The lake at `uri`, and that of its evaluations where there is one. Raises JobError where there is none."""
+    outer = table.open_lake(uri)
+    inner = storage.join(outer.uri, "evaluation")
+    return [outer, table.open_lake(inner)] if storage.exists(storage.join(inner, "_lake.json")) else [outer]
 
 
 def others(lake: Lake, tables: EncoderTables) -> list[str]:

@@ -31,7 +31,7 @@ def tidy(tables: EncoderTables) -> int:
         return pa.array([_name(row) not in void for row in some.select(columns).to_pylist()], pa.bool_())
 
     touched = pc.field("asset_id").isin(list({name[1] for name in void}))
-    return rewriting.drop(tables, schema.FAILURES, touched, keep)
+    return rewriting.drop(tables.lake, schema.FAILURES, touched, keep)
 
 
 Name = tuple[str | None, str, str, int | None, object, str]

@@ -121,6 +121,20 @@ def _claim(tables: EncoderTables, job: str, deadline: float) -> Lease:
             return lease
 
 
+def held_since(tables: EncoderTables) -> datetime | None:
+    """When the run that writes with this encoder claimed the lease; None where none does that is alive."""
+    holder = _holder(table.open_table(tables.table_uri(schema.RUNS)), tables.spec.digest)
+    return holder["at"] if holder is not None and _alive(tables, holder) else None
+
+
+def clear(tables: EncoderTables, lease: Lease) -> None:
+    """Delete the heartbeats of runs that were killed; called by the one that holds the lease."""
+    mine = _heartbeat(tables, lease.run_id)
+    for uri, _ in storage.list_files(mine.rpartition("/")[0]):
+        if uri != mine:
+            storage.delete(uri)
+
+
 def _holder(runs: DeltaTable, spec: str) -> Mapping[str, Any] | None:
     """The newest claim on `spec` that has not ended."""
     rows = table.read(runs, ["run_id", "phase", "epoch", "host", "pid", "at"], pc.field("spec") == spec).to_pylist()

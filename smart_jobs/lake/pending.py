@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import table
+from smart_jobs.lake import table, waiting
 from smart_jobs.lake.lease import DeposedError, Lease
 from smart_jobs.lake.table import Change, EncoderTables, File
 
@@ -72,6 +72,17 @@ def listed(tables: EncoderTables) -> list[Pending]:
 def remove(tables: EncoderTables, pending: Pending) -> None:
     """Forget a pending commit that every table has."""
     storage.delete(storage.join(_folder(tables), f"{pending.version:020d}.json"))
+
+
+def missing(tables: EncoderTables, pending: Pending) -> list[str]:
+    """The files, as URIs, that `pending` has yet to commit or that hold its waiting rows, and that are not there."""
+    wanted = [waiting.uri_of(tables, name) for name in pending.waiting]
+    for kind in schema.COMMIT_ORDER:
+        uri = tables.table_uri(kind)
+        files = pending.adds.get(kind.name, ())
+        if files and (table.open_table(uri).transaction_version(tables.spec.digest) or 0) < pending.version:
+            wanted += [storage.join(uri, file.path) for file in files]
+    return [uri for uri in wanted if not storage.exists(uri)]
 
 
 def settled(tables: EncoderTables) -> bool:

@@ -44,4 +44,4 @@ def forget_failures(tables: EncoderTables, assets: Collection[str]) -> int:
         ours = pc.fill_null(pc.equal(rows["spec"], tables.spec.digest), fill_value=True)
         return pc.invert(pc.and_(ours, pc.is_in(rows["asset_id"], ids)))
 
-    return rewriting.drop(tables, schema.FAILURES, pc.field("asset_id").isin(ids), keep)
+    return rewriting.drop(tables.lake, schema.FAILURES, pc.field("asset_id").isin(ids), keep)

@@ -14,7 +14,7 @@ from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema
 from smart_jobs.lake import releases, table
-from smart_jobs.lake.table import Change, EncoderTables
+from smart_jobs.lake.table import Change, Lake
 
 Keep = Callable[[pa.Table], pa.Array]
 """Rows -> a bool for each: does it stay."""
@@ -47,13 +47,13 @@ def rest(handle: DeltaTable, kind: schema.Table, affected: Any, keep: Keep) -> R
     return Rest(parts, removes, gone)
 
 
-def drop(tables: EncoderTables, kind: schema.Table, affected: Any, keep: Keep) -> int:
+def drop(lake: Lake, kind: schema.Table, affected: Any, keep: Keep) -> int:
     """Take rows out of a table that all encoders share; how many went.
 
     Looks and tries again where another writer has replaced a file meanwhile. A crash leaves the table as it was, or
     without the rows.
     """
-    uri = tables.table_uri(kind)
+    uri = lake.table_uri(kind)
     for attempt in range(table.ATTEMPTS):
         handle = table.open_table(uri)
         found = rest(handle, kind, affected, keep)

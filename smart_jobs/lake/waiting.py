@@ -46,13 +46,13 @@ class Waiting:
             sink = pa.BufferOutputStream()
             with pa.ipc.new_file(sink, self._unsaved.schema) as writer:
                 writer.write_table(self._unsaved)
-            storage.write_bytes(storage.join(_folder(self._tables), name), sink.getvalue().to_pybytes())
+            storage.write_bytes(uri_of(self._tables, name), sink.getvalue().to_pybytes())
             self.names = [*self.names, name]
             self._unsaved = self.rows.slice(0, 0)
         return tuple(self.names)
 
     def _read(self, name: str) -> pa.Table:
-        data = storage.read_bytes(storage.join(_folder(self._tables), name))
+        data = storage.read_bytes(uri_of(self._tables, name))
         return pa.ipc.open_file(pa.py_buffer(data)).read_all()
 
 
@@ -74,6 +74,11 @@ def versions_that_wait(rows: pa.Table) -> Mapping[tuple[str, str], tuple[frozens
 
 def _folder(tables: EncoderTables) -> str:
     return storage.join(tables.uri, "_pending", "waiting")
+
+
+def uri_of(tables: EncoderTables, name: str) -> str:
+    """Where a file of waiting rows lies."""
+    return storage.join(_folder(tables), name)
 
 
 def split(rows: pa.Table, stored: Mapping[str, frozenset[str]]) -> tuple[pa.Table, pa.Table]:
