@@ -233,7 +233,7 @@ class Maintain(Strict):
     """
 
     lake: Lake
-    encoder: Encoder | None = Field(None, description="its tables alone; all encoders of the lake unless given")
+    encoder: str | None = Field(None, description="name or full name of one; all encoders of the lake unless given")
     target_mb: float = Field(128.0, gt=0, description="size towards which files are put together, in 10^6 bytes")
     retention_hours: float = Field(168.0, ge=0, description="how long replaced files stay for those who read them")
     codec: Codec | None = Field(None, description="store states in this coarser codec from now on; nothing is encoded")

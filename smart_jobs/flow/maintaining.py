@@ -11,14 +11,26 @@ import numpy as np
 from smart_jobs import progress, schema, storage
 from smart_jobs.flow import dropping, locate, pinning
 from smart_jobs.index import verify as indexes
-from smart_jobs.lake import compact, datafiles, forgotten, groups, lease, logs, pending, recoding, table, vacuum
+from smart_jobs.lake import (
+    catalog,
+    compact,
+    datafiles,
+    forgotten,
+    groups,
+    lease,
+    logs,
+    pending,
+    recoding,
+    table,
+    vacuum,
+)
 from smart_jobs.lake import dropping as retired
 from smart_jobs.lake.lease import Lease, passed_over
 from smart_jobs.lake.table import EncoderTables, Lake
 from smart_jobs.lake.transcode import transcode
 from smart_jobs.lake.vacuum import Going
 from smart_jobs.lake.waiting import Waiting
-from smart_jobs.settings import Maintain, Text
+from smart_jobs.settings import Maintain
 
 GRACE = timedelta(hours=1)
 """How old a file of a shared table or an index must be that nothing names: its writer may be about to."""
@@ -116,7 +128,7 @@ def _encoders(lake: Lake, job: Maintain) -> Iterator[EncoderTables]:
     """Those of a lake, or the one that the job names; a lake of evaluations may lack it."""
     names = table.encoders(lake)
     if job.encoder is not None:
-        wanted = locate.tables_of(table.open_lake(job.lake.uri), job.encoder, Text()).spec.full_name
+        wanted = catalog.pick(table.open_lake(job.lake.uri), job.encoder).spec.full_name
         names = [name for name in names if name == wanted]
     for name in names:
         yield table.open_encoder(lake, name)
@@ -126,12 +138,12 @@ def _encoder(lakes: Sequence[Lake], tables: EncoderTables, held: Lease, job: Mai
     waiting = groups.roll_forward(tables, held)
     lease.clear(tables, held)
     commits = groups.Groups(tables, held, waiting)
-    plan = compact.plan_states(tables, _waiting(waiting), _target(job))
-    compact.states(tables, commits, plan)
-    compact.pooled(tables, commits, _target(job))
     if job.codec is not None and tables.lake.uri == lakes[0].uri:  # what evaluations stored stays as it was measured
         recoding.recode(tables, commits, job.codec, partial(transcode, to=job.codec))
         held.reached("transcoded")
+    plan = compact.plan_states(tables, _waiting(waiting), _target(job))
+    compact.states(tables, commits, plan)
+    compact.pooled(tables, commits, _target(job))
     held.reached("compacted")
     done.swept += plan.swept
     since, pins = _since(job), pinning.pins(lakes)

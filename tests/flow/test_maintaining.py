@@ -16,6 +16,7 @@ from smart_jobs import cli, schema, storage
 from smart_jobs.flow import maintaining, verifying
 from smart_jobs.lake import compact, groups, lease, logs, pending, table
 from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.transcode import transcode
 from smart_jobs.records import JobError
 from smart_jobs.settings import Lake, Maintain, Verify
 
@@ -402,13 +403,29 @@ def test_a_drop_that_was_killed_is_finished_by_the_next_maintenance(tmp_path):
     assert rows_of(tables, schema.FAILURES) == [row for row in rows_of(tables, schema.FAILURES) if row["spec"] is None]
 
 
+@pytest.mark.parametrize(("stored", "wanted"), [("float32", "bf16"), ("float32", "int8"), ("int8", "binary")])
+def test_states_are_transcoded_and_new_ones_follow(tmp_path, stored, wanted):
+    tables = make_tables(tmp_path, codec=stored)
+    Run().ingest(tables, DOCS, 1)
+    before = StatesReader(table.snapshot(tables))
+    ids = np.array(sorted(row["segment_id"] for row in rows_of(tables, schema.POOLED)))
+    expected = transcode(before.stored(ids), wanted)
+    maintain(tables, codec=wanted)
+    now = table.open_encoder(tables.lake, tables.spec.full_name)
+    assert now.codec == wanted
+    assert StatesReader(table.snapshot(now)).stored(ids).equals(expected)
+    Run().ingest(now, [*DOCS, Doc("later", "v1", "gg")], 9)
+    assert {row["codec"] for row in rows_of(now, schema.HIDDEN_STATES)} == {wanted}
+    with pytest.raises(JobError, match=f"codec=float32: states are stored as {wanted}; expected a coarser codec"):
+        maintain(tables, codec="float32")
+
+
 def test_the_command_line(tmp_path, capfd):
     tables = make_lake(tmp_path, DOCS, CHANGED)
     assert cli.main(["maintain", f"lake={tables.lake.uri}", "--dry-run"]) == 0
     assert "states_to_sweep: 3" in capfd.readouterr().out
-    encoder = f"encoder={tables.spec.full_name.replace('made', 'minilm')}"
-    assert cli.main(["maintain", f"lake={tables.lake.uri}", encoder]) == 1
-    assert "nothing is encoded with" in capfd.readouterr().err
+    assert cli.main(["maintain", f"lake={tables.lake.uri}", "encoder=minilm"]) == 1
+    assert f"encoders there: {tables.spec.full_name}" in capfd.readouterr().err
     assert cli.main(["maintain", f"lake={tables.lake.uri}"]) == 0
     assert "3 unreferenced states swept" in capfd.readouterr().out
     assert cli.main(["maintain", f"lake={tables.lake.uri}", "--json"]) == 0
