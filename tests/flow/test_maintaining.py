@@ -405,8 +405,7 @@ def test_a_drop_that_was_killed_is_finished_by_the_next_maintenance(tmp_path):
 
 @pytest.mark.parametrize(("stored", "wanted"), [("float32", "bf16"), ("float32", "int8"), ("int8", "binary")])
 def test_states_are_transcoded_and_new_ones_follow(tmp_path, stored, wanted):
-    tables = make_tables(tmp_path, codec=stored)
-    Run().ingest(tables, DOCS, 1)
+    tables = make_lake(tmp_path, codec=stored)
     before = StatesReader(table.snapshot(tables))
     ids = np.array(sorted(row["segment_id"] for row in rows_of(tables, schema.POOLED)))
     expected = transcode(before.stored(ids), wanted)
@@ -414,7 +413,7 @@ def test_states_are_transcoded_and_new_ones_follow(tmp_path, stored, wanted):
     now = table.open_encoder(tables.lake, tables.spec.full_name)
     assert now.codec == wanted
     assert StatesReader(table.snapshot(now)).stored(ids).equals(expected)
-    Run().ingest(now, [*DOCS, Doc("later", "v1", "gg")], 9)
+    ingest(now, [*DOCS, Doc("later", "v1", "gg")])
     assert {row["codec"] for row in rows_of(now, schema.HIDDEN_STATES)} == {wanted}
     with pytest.raises(JobError, match=f"codec=float32: states are stored as {wanted}; expected a coarser codec"):
         maintain(tables, codec="float32")
