@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 
 from smart_jobs import codec, schema
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.states import StatesReader
-from smart_jobs.lake.table import EncoderTables
 
 CHANGING = {"run_id", "encoded_at", "at", "pooled", "attempts"}
 
 
 def tables_of(lake: Path | str) -> EncoderTables:
     """The tables of the only encoder in a lake."""
-    opened = table.open_lake(str(lake))
-    [name] = table.encoders(opened)
-    return table.open_encoder(opened, name)
+    opened = layout.open_lake(str(lake))
+    [name] = layout.encoders(opened)
+    return layout.open_encoder(opened, name)
 
 
 def rows(tables: EncoderTables, kind: schema.Table) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def assert_same(left: Path | str, right: Path | str) -> None:
     ids = [[row["segment_id"] for row in rows(side, schema.HIDDEN_STATES)] for side in (one, two)]
     assert ids[0] == ids[1]
     assert len(ids[0]) == len(set(ids[0])) == len(pooled[0])
-    states = [StatesReader(table.snapshot(side)).read(np.array(ids[0], np.int64)) for side in (one, two)]
+    states = [StatesReader(layout.snapshot(side)).read(np.array(ids[0], np.int64)) for side in (one, two)]
     assert (states[0].offsets == states[1].offsets).all()
     step = 2 / codec.LEVELS["int8"] if one.codec == "int8" else 1e-5
     np.testing.assert_allclose(states[0].values, states[1].values, atol=step)

@@ -11,9 +11,9 @@ from lake_making import Doc, Run, make_tables
 from smart_jobs import schema, storage
 from smart_jobs.index import build, manifest
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
-from smart_jobs.lake import lease, table
+from smart_jobs.lake import layout, lease, table
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.states import StatesReader
-from smart_jobs.lake.table import EncoderTables
 
 DOCS = [Doc("a", "v1", "gbgg"), Doc("b", "v1", "gg"), Doc("c", "v1", ""), Doc("d", "v1", "ggg")]
 
@@ -33,7 +33,7 @@ def make_lake(folder: Path, *rounds: list[Doc], **options) -> EncoderTables:
 
 def make_index(tables: EncoderTables, name: str = "made") -> str:
     """An exact index over what pooled holds now; its folder."""
-    snapshot = table.snapshot(tables)
+    snapshot = layout.snapshot(tables)
     rows = table.read(snapshot.pooled, ["segment_id", "pooled"])
     ids, vectors = rows["segment_id"].to_numpy(), np.array(rows["pooled"].to_pylist(), np.float32)
     files = {INDEX_FILE: build.save(build.build(ids, vectors, build.plan(len(ids), tables.spec.dim)))}
@@ -64,19 +64,21 @@ def make_index(tables: EncoderTables, name: str = "made") -> str:
 
 def evaluate(tables: EncoderTables, run_id: str, pins: dict | None = None, hits: tuple[str, ...] = ("b",)) -> None:
     """Rows of an evaluation that pins what the tables hold now, or `pins`."""
-    versions = json.dumps({"evaluation": {}, "candidates": pins or table.snapshot(tables).versions()})
+    versions = json.dumps({"evaluation": {}, "candidates": pins or layout.snapshot(tables).versions()})
     row = {"run_id": run_id, "suite": "made", "task": "t", "spec": tables.spec.digest, "scoring": "pooled",
            "lambda_pooled": 1.0, "lambda_late": 1.0, "candidates": 1, "queries": 1, "metrics": [],
            "table_versions": versions, "at": datetime.now(UTC)}  # fmt: skip
     query = {"run_id": run_id, "task": "t", "query": "q", "scoring": "pooled", "hits": list(hits),
              "scores": [1.0] * len(hits), "metrics": []}  # fmt: skip
-    table.append(tables.lake, schema.EVALUATION_QUERIES, [query], f"evaluation/{run_id}")
-    table.append(tables.lake, schema.EVALUATIONS, [row], f"evaluation/{run_id}")
+    table.append(
+        tables.lake.table_uri(schema.EVALUATION_QUERIES), schema.EVALUATION_QUERIES, [query], f"evaluation/{run_id}"
+    )
+    layout.append(tables.lake, schema.EVALUATIONS, [row], f"evaluation/{run_id}")
 
 
 def states(tables: EncoderTables) -> dict[int, bytes]:
     """{segment id: its decoded states} of all that a reader sees."""
-    snapshot = table.snapshot(tables)
+    snapshot = layout.snapshot(tables)
     ids = np.sort(table.read(snapshot.pooled, ["segment_id"])["segment_id"].to_numpy())
     found = StatesReader(snapshot).read(ids)
     parts = zip(ids, found.offsets[:-1], found.offsets[1:], strict=True)

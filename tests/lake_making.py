@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from smart_jobs import codec, schema
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.lake import failures, groups, known, table, writer
+from smart_jobs.lake import failures, groups, known, layout, table, writer
 from smart_jobs.lake.commit import Committer
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.lease import Lease, passed_over
-from smart_jobs.lake.table import EncoderTables
 from smart_jobs.records import Asset, AssetError, Embedding, Planned, Segment, segment_id, text_digest
 
 DIM = 4
@@ -37,7 +37,7 @@ def make_spec(name: str = "made", dim: int = DIM, revision: str = "r1") -> Encod
 
 
 def make_tables(uri, codec: str = "float32", **spec) -> EncoderTables:
-    return table.create_encoder(table.create_lake(str(uri)), make_spec(**spec), codec)
+    return layout.create_encoder(layout.create_lake(str(uri)), make_spec(**spec), codec)
 
 
 @dataclass(frozen=True)

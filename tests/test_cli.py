@@ -14,7 +14,7 @@ from jobs import smart_jobs
 
 from smart_jobs import cli, config, render
 from smart_jobs.encode import checkpoint
-from smart_jobs.lake import table
+from smart_jobs.lake import layout
 from smart_jobs.records import JobError
 from smart_jobs.settings import Encoder, Text
 
@@ -30,7 +30,7 @@ def _empty_folder(tmp_path, monkeypatch):
 def empty_lake(tmp_path, tiny_encoder):
     """The arguments that name a lake in which the tiny encoder has encoded nothing."""
     spec, _ = checkpoint.resolve(Encoder(name=tiny_encoder.name, model=str(tiny_encoder)), Text())
-    table.create_encoder(table.create_lake("./lake"), spec, None)
+    layout.create_encoder(layout.create_lake("./lake"), spec, None)
     return ["lake=./lake", f"encoder={tiny_encoder}"]
 
 

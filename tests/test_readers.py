@@ -16,7 +16,7 @@ from lake_making import Doc, Run, make_tables, rows_of
 
 from smart_jobs import schema
 from smart_jobs.flow import sql
-from smart_jobs.lake import catalog, lease, table
+from smart_jobs.lake import catalog, layout, lease
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "lake.md").read_text()
@@ -98,8 +98,8 @@ def nearest(tables):
 
 
 def other_encoder(tables):
-    [name] = set(table.encoders(tables.lake)) - {tables.spec.full_name}
-    return table.open_encoder(tables.lake, name)
+    [name] = set(layout.encoders(tables.lake)) - {tables.spec.full_name}
+    return layout.open_encoder(tables.lake, name)
 
 
 def test_the_query_verbs_of_the_page_run(tables):

@@ -231,8 +231,8 @@ def test_a_profile_of_the_clouds_own_files_is_used(s3, bucket, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_") or k in ("AWS_ENDPOINT_URL",)}
     environment |= {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"), "AWS_PROFILE": "other",
                     "AWS_REGION": "us-east-1", "PYTHONPATH": os.getcwd()}  # fmt: skip
-    code = "import sys; from smart_jobs import schema; from smart_jobs.lake import table\n"
-    code += "lake = table.create_lake(sys.argv[1])\n"
+    code = "import sys; from smart_jobs import schema; from smart_jobs.lake import layout, table\n"
+    code += "lake = layout.create_lake(sys.argv[1])\n"
     code += "handle = table.open_table(lake.table_uri(schema.RUNS))\n"
     code += "table.commit(handle, table.Change([table.write_file(handle.table_uri.rstrip('/'), schema.RUNS, "
     code += "schema.RUNS.columns.empty_table())], [], {}, {})); print(len(table.read(handle, ['run_id'])))"

@@ -17,8 +17,8 @@ from smart_jobs.encode.inflight import InFlight
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.encode.tokens import Tokenizer
 from smart_jobs.flow import cluster
-from smart_jobs.lake import copying, table, writer
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake import copying, layout, writer
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import Asset, Planned
 from smart_jobs.settings import Decode, Encoder
 
@@ -78,7 +78,7 @@ class EncodeActor:
         """Raises JobError where this node does not see the run's lake. The model comes with the first segments."""
         cluster.check_here(run.lake_uri, run.lake_id)
         self._run = run
-        self._tables = table.open_encoder(table.open_lake(run.lake_uri), run.spec.full_name)
+        self._tables = layout.open_encoder(layout.open_lake(run.lake_uri), run.spec.full_name)
         self._encoder: Model | None = None
 
     def __call__(self, unit: pa.Table) -> pa.Table:

@@ -12,7 +12,7 @@ from deltalake.exceptions import DeltaError
 from smart_jobs import progress, schema
 from smart_jobs.evaluate import neighbours
 from smart_jobs.lake import catalog, table
-from smart_jobs.lake.table import EncoderTables, Lake
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.records import JobError
 from smart_jobs.search import duplicates, hybrid
 from smart_jobs.settings import Sql

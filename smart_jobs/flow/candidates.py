@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from smart_jobs.lake import table
-from smart_jobs.lake.table import Snapshot
+from smart_jobs.lake.layout import Snapshot
 from smart_jobs.records import JobError, UsageError
 
 

@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from smart_jobs.lake import table
+from smart_jobs.lake import layout
 from smart_jobs.records import JobError
 from smart_jobs.settings import Cluster
 
@@ -101,7 +101,7 @@ def check_here(uri: str, lake_id: str) -> None:
 def view(uri: str, lake_id: str) -> str:
     """What is wrong with the lake as this process sees it, to follow the node's name; empty where it is right."""
     try:
-        found = table.open_lake(uri).id
+        found = layout.open_lake(uri).id
     except JobError:
         return "does not see it"
     except OSError as error:

@@ -10,7 +10,7 @@ from smart_jobs.decode import units
 from smart_jobs.decode.units import Policy
 from smart_jobs.encode.encoder import Encoder
 from smart_jobs.lake import libraries, table
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import Asset, Embedding, JobError, Planned, Segment
 
 COMPARED = 8

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from smart_jobs import schema
-from smart_jobs.lake import dropping, evaluated, lease, table
-from smart_jobs.lake.table import EncoderTables, Lake
-from smart_jobs.lake.vacuum import Going
+from smart_jobs.lake import layout, lease, table
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.records import JobError
 from smart_jobs.settings import Maintain
+from smart_jobs.upkeep import dropping, evaluated
+from smart_jobs.upkeep.vacuum import Going
 
 
 def drop(lakes: Sequence[Lake], name: str, job: Maintain, reached: Callable[[str], None]) -> Going:
@@ -33,8 +34,8 @@ def drop(lakes: Sequence[Lake], name: str, job: Maintain, reached: Callable[[str
 
 def tables_of(lakes: Sequence[Lake], name: str) -> list[EncoderTables]:
     """Its tables in each of the lakes. Raises JobError where there are none."""
-    found = [table.open_encoder(lake, name) for lake in lakes if name in table.encoders(lake)]
-    return found or [table.open_encoder(lakes[0], name)]
+    found = [layout.open_encoder(lake, name) for lake in lakes if name in layout.encoders(lake)]
+    return found or [layout.open_encoder(lakes[0], name)]
 
 
 def pinned_by(outer: Lake, found: Sequence[EncoderTables]) -> list[str]:

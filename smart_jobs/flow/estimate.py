@@ -10,7 +10,7 @@ from smart_jobs import codec, schema
 from smart_jobs.decode import units
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.flow import actors
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
 from smart_jobs.records import Asset, Codec, JobError, Planned
 from smart_jobs.settings import Ingest
 
@@ -80,7 +80,7 @@ def _decode(opened: Sequence[Planned], run: actors.Run) -> tuple[int, int]:
 def _rate(job: Ingest, spec: EncoderSpec) -> float | None:
     """Segments a second of the newest run of this spec that encoded any."""
     try:
-        runs = table.open_table(table.open_lake(job.lake.uri).table_uri(schema.RUNS))
+        runs = table.open_table(layout.open_lake(job.lake.uri).table_uri(schema.RUNS))
     except JobError:
         return None
     mine = (pc.field("spec") == spec.digest) & (pc.field("phase") == "end")

@@ -15,12 +15,12 @@ from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.evaluate import beir, scoring
 from smart_jobs.evaluate.scoring import Result, Scored
-from smart_jobs.flow import candidates, ingest
+from smart_jobs.flow import bringing, candidates
 from smart_jobs.flow.candidates import Corpus
 from smart_jobs.index import build
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
+from smart_jobs.lake.layout import Lake, Snapshot
 from smart_jobs.lake.states import StatesReader
-from smart_jobs.lake.table import Lake, Snapshot
 from smart_jobs.records import Asset, Embedding, JobError, Side, text_digest
 from smart_jobs.search import ann, hybrid
 from smart_jobs.settings import Evaluate
@@ -37,13 +37,13 @@ def run(job: Evaluate) -> dict[str, Any]:
     start = time.monotonic()
     task = beir.load(job.suite.path, job.suite.split)
     spec, _ = checkpoint.resolve(job.encoder, job.text)
-    lake = table.open_lake(job.lake.uri) if job.suite.candidates == "lake" else table.create_lake(job.lake.uri)
-    own = table.create_lake(storage.join(lake.uri, "evaluation"))
-    tables = table.create_encoder(own, spec, job.codec)
+    lake = layout.open_lake(job.lake.uri) if job.suite.candidates == "lake" else layout.create_lake(job.lake.uri)
+    own = layout.create_lake(storage.join(lake.uri, "evaluation"))
+    tables = layout.create_encoder(own, spec, job.codec)
     queries = {name: _asset(text, "", "query") for name, text in task.queries.items()}
     documents = _documents(job)
-    summary = ingest.bring_in([*queries.values(), *documents.values()], tables, job.encoder, ingest.Options.of(job))
-    inner = table.snapshot(tables)
+    summary = bringing.bring_in([*queries.values(), *documents.values()], tables, job.encoder, bringing.Options.of(job))
+    inner = layout.snapshot(tables)
     corpus = _corpus(lake, spec, documents, inner, task)
     scored = _score(job, inner, queries, corpus)
     results = scoring.results(scored, task.qrels, hybrid.Weights(job.lambda_pooled, job.lambda_late))
@@ -86,7 +86,7 @@ def _documents(job: Evaluate) -> dict[str, Asset]:
 def _corpus(lake: Lake, spec: EncoderSpec, documents: Mapping[str, Asset], inner: Snapshot, task: beir.Task) -> Corpus:
     """The task's own documents, or the pages of the lake where it brings none."""
     if not documents:
-        return candidates.of_lake(table.snapshot(table.open_encoder(lake, spec.full_name)), task.qrels)
+        return candidates.of_lake(layout.snapshot(layout.open_encoder(lake, spec.full_name)), task.qrels)
     names = list(documents)
     return candidates.of_assets(inner, names, [documents[name].id for name in names])
 
@@ -166,7 +166,7 @@ def _store(
         for result in results
         for query, hits in result.hits.items()
     ]  # fmt: skip
-    table.append(lake, schema.EVALUATION_QUERIES, rows, f"evaluation/{run_id}")
+    layout.append(lake, schema.EVALUATION_QUERIES, rows, f"evaluation/{run_id}")
     now = datetime.now(UTC)
     means = [
         {"run_id": run_id, "suite": job.suite.name, "task": task, "spec": spec.digest, "scoring": result.scoring,
@@ -175,4 +175,4 @@ def _store(
          "table_versions": json.dumps(versions), "at": now}
         for result in results
     ]  # fmt: skip
-    table.append(lake, schema.EVALUATIONS, means, f"evaluation/{run_id}")
+    layout.append(lake, schema.EVALUATIONS, means, f"evaluation/{run_id}")

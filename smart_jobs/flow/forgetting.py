@@ -6,14 +6,15 @@ from typing import Any
 from smart_jobs import progress, schema, storage
 from smart_jobs.flow import locate
 from smart_jobs.index import manifest, refresh
-from smart_jobs.index import verify as indexes
 from smart_jobs.index.manifest import Pin
-from smart_jobs.lake import evaluated, forget, forgotten, lease, table
+from smart_jobs.lake import layout, lease, table
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.lease import passed_over
-from smart_jobs.lake.table import EncoderTables, Lake
 from smart_jobs.records import JobError, asset_id
 from smart_jobs.search import hybrid
 from smart_jobs.settings import Forget
+from smart_jobs.upkeep import evaluated, forget, forgotten
+from smart_jobs.upkeep import verify_indexes as indexes
 
 
 def run(job: Forget, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:
@@ -32,8 +33,8 @@ def run(job: Forget, reached: Callable[[str], None] = passed_over) -> dict[str, 
     evaluated.unrepeatable(outer, concerned)
     segments = failures = rewritten = 0
     for lake in lakes:
-        for name in table.encoders(lake):
-            tables = table.open_encoder(lake, name)
+        for name in layout.encoders(lake):
+            tables = layout.open_encoder(lake, name)
             progress.say(f"forget: {tables.uri}")
             with lease.hold(tables, "forget", job.wait, reached) as held:
                 segments += forget.from_encoder(tables, held, asset)
@@ -50,7 +51,7 @@ def dry_run(job: Forget) -> dict[str, Any]:
     uri = _known(lakes, job.asset)
     asset = asset_id(uri)
     pooled = [
-        table.open_encoder(lake, name).table_uri(schema.POOLED) for lake in lakes for name in table.encoders(lake)
+        layout.open_encoder(lake, name).table_uri(schema.POOLED) for lake in lakes for name in layout.encoders(lake)
     ]
     return {"dry_run": True, "asset": uri, "files_with_it": sum(len(forgotten.holders(at, [asset])) for at in pooled),
             "evaluations": len(forget.evaluations(lakes, asset))}  # fmt: skip
@@ -68,7 +69,7 @@ def _known(lakes: Sequence[Lake], given: str) -> str:
 
 def _tables(lakes: Sequence[Lake]) -> list[str]:
     shared = [lake.table_uri(kind) for lake in lakes for kind in forgotten.SHARED]
-    own = [table.open_encoder(lake, name).table_uri(schema.POOLED) for lake in lakes for name in table.encoders(lake)]
+    own = [layout.open_encoder(lake, name).table_uri(schema.POOLED) for lake in lakes for name in layout.encoders(lake)]
     return [*own, *shared]
 
 
@@ -90,7 +91,7 @@ def _indexes(tables: EncoderTables, asset: str) -> int:
     for folder in indexes.folders(storage.join(tables.uri, "indexes")):
         if not forget.held_in(uri, files, manifest.read(folder).built_from.version):
             continue
-        snapshot = table.snapshot(tables)
+        snapshot = layout.snapshot(tables)
         rows = table.read(snapshot.pooled, ["segment_id", "pooled"]).sort_by("segment_id")
         vectors = hybrid.matrix(rows["pooled"], tables.spec.dim)
         pins = snapshot.versions()

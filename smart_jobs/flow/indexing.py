@@ -13,8 +13,8 @@ from smart_jobs.flow import locate
 from smart_jobs.index import build, check, manifest
 from smart_jobs.index.build import Plan
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
-from smart_jobs.lake import table
-from smart_jobs.lake.table import EncoderTables, Snapshot
+from smart_jobs.lake import layout, table
+from smart_jobs.lake.layout import EncoderTables, Snapshot
 from smart_jobs.records import JobError
 from smart_jobs.search import hybrid
 from smart_jobs.settings import IndexJob
@@ -55,8 +55,8 @@ def dry_run(job: IndexJob) -> dict[str, Any]:
 
 
 def _prepare(job: IndexJob) -> tuple[EncoderTables, Snapshot, Plan]:
-    tables = locate.tables_of(table.open_lake(job.lake.uri), job.encoder, job.text)
-    snapshot = table.snapshot(tables)
+    tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job.text)
+    snapshot = layout.snapshot(tables)
     count = snapshot.pooled.count()
     if count == 0:
         raise JobError(f"lake {tables.lake.uri}: {tables.spec.full_name} has no vectors to index; ingest first")

@@ -2,8 +2,8 @@
 
 from smart_jobs import storage
 from smart_jobs.encode import checkpoint
-from smart_jobs.lake import table
-from smart_jobs.lake.table import EncoderTables, Lake
+from smart_jobs.lake import layout
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.records import JobError
 from smart_jobs.settings import Encoder, Text
 
@@ -14,21 +14,21 @@ def tables_of(lake: Lake, encoder: Encoder, text: Text) -> EncoderTables:
     Raises JobError naming what is there where the lake has none.
     """
     if encoder.digest is not None:
-        return table.open_encoder(lake, f"{encoder.name}-{encoder.digest}")
+        return layout.open_encoder(lake, f"{encoder.name}-{encoder.digest}")
     spec, _ = checkpoint.resolve(encoder, text)
-    if not table.encoders(lake):
+    if not layout.encoders(lake):
         raise JobError(f"lake {lake.uri}: nothing is encoded yet; `smart-jobs ingest source=… lake={lake.uri}` does")
-    return table.open_encoder(lake, spec.full_name)
+    return layout.open_encoder(lake, spec.full_name)
 
 
 def lakes_of(uri: str) -> list[Lake]:
     """The lake at `uri`, and that of its evaluations where there is one. Raises JobError where there is none."""
-    outer = table.open_lake(uri)
+    outer = layout.open_lake(uri)
     inner = storage.join(outer.uri, "evaluation")
-    return [outer, table.open_lake(inner)] if storage.exists(storage.join(inner, "_lake.json")) else [outer]
+    return [outer, layout.open_lake(inner)] if storage.exists(storage.join(inner, "_lake.json")) else [outer]
 
 
 def others(lake: Lake, tables: EncoderTables) -> list[str]:
     """Encoders of the same name but another spec that the lake holds too."""
     name, mine = tables.spec.name, tables.spec.full_name
-    return [found for found in table.encoders(lake) if found.rpartition("-")[0] == name and found != mine]
+    return [found for found in layout.encoders(lake) if found.rpartition("-")[0] == name and found != mine]

@@ -10,27 +10,16 @@ import numpy as np
 
 from smart_jobs import progress, schema, storage
 from smart_jobs.flow import dropping, locate, pinning
-from smart_jobs.index import verify as indexes
-from smart_jobs.lake import (
-    catalog,
-    compact,
-    datafiles,
-    forgotten,
-    groups,
-    lease,
-    logs,
-    pending,
-    recoding,
-    table,
-    vacuum,
-)
-from smart_jobs.lake import dropping as retired
+from smart_jobs.lake import catalog, groups, layout, lease, pending, table
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.lease import Lease, passed_over
-from smart_jobs.lake.table import EncoderTables, Lake
-from smart_jobs.lake.transcode import transcode
-from smart_jobs.lake.vacuum import Going
 from smart_jobs.lake.waiting import Waiting
 from smart_jobs.settings import Maintain
+from smart_jobs.upkeep import compact, datafiles, forgotten, logs, recoding, vacuum
+from smart_jobs.upkeep import dropping as retired
+from smart_jobs.upkeep import verify_indexes as indexes
+from smart_jobs.upkeep.transcode import transcode
+from smart_jobs.upkeep.vacuum import Going
 
 GRACE = timedelta(hours=1)
 """How old a file of a shared table or an index must be that nothing names: its writer may be about to."""
@@ -126,12 +115,12 @@ def _target(job: Maintain) -> int:
 
 def _encoders(lake: Lake, job: Maintain) -> Iterator[EncoderTables]:
     """Those of a lake, or the one that the job names; a lake of evaluations may lack it."""
-    names = table.encoders(lake)
+    names = layout.encoders(lake)
     if job.encoder is not None:
-        wanted = catalog.pick(table.open_lake(job.lake.uri), job.encoder).spec.full_name
+        wanted = catalog.pick(layout.open_lake(job.lake.uri), job.encoder).spec.full_name
         names = [name for name in names if name == wanted]
     for name in names:
-        yield table.open_encoder(lake, name)
+        yield layout.open_encoder(lake, name)
 
 
 def _encoder(lakes: Sequence[Lake], tables: EncoderTables, held: Lease, job: Maintain, done: Done) -> None:
@@ -208,13 +197,13 @@ def _settle_marks(lakes: Sequence[Lake]) -> None:
 
 def _before(lake: Lake) -> datetime:
     """Files that nothing names may belong to a run that is alive, whichever encoder it runs, unless they are older."""
-    alive = (lease.held_since(table.open_encoder(lake, name)) for name in table.encoders(lake))
+    alive = (lease.held_since(layout.open_encoder(lake, name)) for name in layout.encoders(lake))
     return min([datetime.now(UTC) - GRACE, *(at for at in alive if at is not None)])
 
 
 def _named(lake: Lake) -> set[str]:
     """The files that the pending commits of all encoders add."""
-    listed = (item for name in table.encoders(lake) for item in pending.listed(table.open_encoder(lake, name)))
+    listed = (item for name in layout.encoders(lake) for item in pending.listed(layout.open_encoder(lake, name)))
     return {file.path for item in listed for files in item.adds.values() for file in files}
 
 
@@ -222,7 +211,7 @@ def _report(lakes: Sequence[Lake]) -> dict[str, dict[str, int]]:
     """Per table: files, bytes and rows of its newest version, and all the bytes that lie in its folder."""
     found: dict[str, dict[str, int]] = {}
     for lake in lakes:
-        own = [table.open_encoder(lake, name) for name in table.encoders(lake)]
+        own = [layout.open_encoder(lake, name) for name in layout.encoders(lake)]
         uris = [tables.table_uri(kind) for tables in own for kind in schema.ENCODER_TABLES]
         for uri in [*uris, *(lake.table_uri(kind) for kind in schema.LAKE_TABLES)]:
             entries = datafiles.named(table.open_table(uri)).values()

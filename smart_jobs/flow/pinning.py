@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from smart_jobs import storage
 from smart_jobs.index import manifest
-from smart_jobs.index import verify as indexes
-from smart_jobs.lake import evaluated, table
-from smart_jobs.lake.table import Lake
+from smart_jobs.lake import layout
+from smart_jobs.lake.layout import Lake
+from smart_jobs.upkeep import evaluated
+from smart_jobs.upkeep import verify_indexes as indexes
 
 
 def pins(lakes: Sequence[Lake]) -> dict[str, set[int]]:
@@ -17,8 +18,8 @@ def pins(lakes: Sequence[Lake]) -> dict[str, set[int]]:
         for versions in evaluated.pins(lake).values():
             for table_id, version in versions:
                 found[table_id].add(version)
-        for name in table.encoders(lake):
-            for folder in indexes.folders(storage.join(table.open_encoder(lake, name).uri, "indexes")):
+        for name in layout.encoders(lake):
+            for folder in indexes.folders(storage.join(layout.open_encoder(lake, name).uri, "indexes")):
                 made = manifest.read(folder)
                 for pin in (made.built_from, made.hidden_states):
                     found[pin.table_id].add(pin.version)

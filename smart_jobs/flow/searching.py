@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from smart_jobs import progress
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.flow import locate
-from smart_jobs.lake import table
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake import layout, table
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import AssetError, Embedding, Hits, JobError, Segment
 from smart_jobs.search import hybrid
 from smart_jobs.settings import Search
@@ -19,11 +19,11 @@ SHOWN = ["segment_id", "uri", "page", "start", "end", "title", "text"]
 
 def run(job: Search) -> dict[str, Any]:
     """Embed the query and search. The JSON object of `smart-jobs search`."""
-    lake = table.open_lake(job.lake.uri)
+    lake = layout.open_lake(job.lake.uri)
     tables = locate.tables_of(lake, job.encoder, job.text)
     for other in locate.others(lake, tables):
         progress.say(f"search: the lake also holds {other}; encoder={other} searches that")
-    hybrid.allowed_ids(table.snapshot(tables), job.where)  # says what is missing before a model is loaded
+    hybrid.allowed_ids(layout.snapshot(tables), job.where)  # says what is missing before a model is loaded
     if not job.exhaustive:
         hybrid.load_index(tables)
     hits = hybrid.search(
@@ -40,8 +40,8 @@ def run(job: Search) -> dict[str, Any]:
 
 def dry_run(job: Search) -> dict[str, Any]:
     """What would be searched, without loading a model."""
-    tables = locate.tables_of(table.open_lake(job.lake.uri), job.encoder, job.text)
-    allowed = hybrid.allowed_ids(table.snapshot(tables), job.where)
+    tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job.text)
+    allowed = hybrid.allowed_ids(layout.snapshot(tables), job.where)
     index = None if job.exhaustive else hybrid.load_index(tables)[1].index_id
     scored = len(allowed) if job.exhaustive else min(job.candidates, len(allowed))
     return {"dry_run": True, "encoder": tables.spec.full_name, "segments": len(allowed), "index": index,
@@ -63,7 +63,7 @@ def embed_query(tables: EncoderTables, job: Search) -> Embedding:
 
 def _rows(tables: EncoderTables, hits: Hits) -> list[dict[str, Any]]:
     ids = hits.ids[0][hits.ids[0] >= 0]
-    pooled = table.snapshot(tables).pooled
+    pooled = layout.snapshot(tables).pooled
     rows = table.read(pooled, SHOWN, pc.field("segment_id").isin(ids)).to_pylist()
     by_id = {row["segment_id"]: row for row in rows}
     return [

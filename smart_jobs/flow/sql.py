@@ -11,7 +11,7 @@ import pyarrow as pa
 from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
-from smart_jobs.lake import catalog, table
+from smart_jobs.lake import catalog, layout
 from smart_jobs.lake.catalog import Catalog
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.settings import Sql
@@ -34,7 +34,7 @@ def run(job: Sql) -> dict[str, Any]:
     analysis, and JobError with DataFusion's words where the query is wrong.
     """
     _check(job)
-    lake = table.open_lake(job.lake.uri)
+    lake = layout.open_lake(job.lake.uri)
     if job.analysis is not None:
         from smart_jobs.flow import analyses  # late: a query loads no faiss
 
@@ -45,7 +45,7 @@ def run(job: Sql) -> dict[str, Any]:
 def dry_run(job: Sql) -> dict[str, Any]:
     """The plan of the query, or the arithmetic of the analysis."""
     _check(job)
-    lake = table.open_lake(job.lake.uri)
+    lake = layout.open_lake(job.lake.uri)
     if job.analysis is not None:
         from smart_jobs.flow import analyses  # late, as above
 

@@ -9,18 +9,18 @@ from deltalake import DeltaTable
 
 from smart_jobs import schema, storage
 from smart_jobs.index import manifest
-from smart_jobs.lake import known, table
-from smart_jobs.lake.table import EncoderTables, Lake
+from smart_jobs.lake import known, layout, table
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.settings import Status
 
 
 def run(job: Status) -> dict[str, Any]:
     """The JSON object of `smart-jobs status`."""
-    lake = table.open_lake(job.lake.uri)
-    names = table.encoders(lake)
+    lake = layout.open_lake(job.lake.uri)
+    names = layout.encoders(lake)
     return {
         "lake": lake.uri,
-        "encoders": [_encoder(table.open_encoder(lake, name)) for name in names],
+        "encoders": [_encoder(layout.open_encoder(lake, name)) for name in names],
         "failures": _failures(lake),
         "last_run": _last_run(lake),
     }

@@ -6,14 +6,15 @@ from typing import Any
 
 from smart_jobs import progress, schema, storage
 from smart_jobs.flow import locate
-from smart_jobs.index import verify as verify_index
-from smart_jobs.lake import evaluated, groups, lease, repair, table, verify
-from smart_jobs.lake.findings import Damage, Findings
+from smart_jobs.lake import groups, layout, lease
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.lease import passed_over
-from smart_jobs.lake.table import EncoderTables, Lake
-from smart_jobs.lake.verify import Checked
-from smart_jobs.lake.versions import Versions
 from smart_jobs.settings import Verify
+from smart_jobs.upkeep import evaluated, repair, verify
+from smart_jobs.upkeep import verify_indexes as verify_index
+from smart_jobs.upkeep.findings import Damage, Findings
+from smart_jobs.upkeep.verify import Checked
+from smart_jobs.upkeep.versions import Versions
 
 ROUNDS = 3
 """A repair looks again: rows whose files left have to leave too."""
@@ -68,8 +69,8 @@ def _check(lakes: list[Lake], deep: bool) -> Result:
     versions = Versions(lakes)
     for lake in lakes:
         bad = verify.shared(lake, result.findings, result.checked)
-        for name in table.encoders(lake):
-            tables = table.open_encoder(lake, name)
+        for name in layout.encoders(lake):
+            tables = layout.open_encoder(lake, name)
             progress.say(f"verify: {tables.uri}")
             result.damage[tables.uri] = verify.encoder(tables, deep, result.findings, result.checked)
             _indexes(tables, versions, result)
@@ -99,19 +100,19 @@ def _evaluations(lake: Lake, versions: Versions, result: Result) -> None:
 def _repair(lakes: list[Lake], result: Result, job: Verify, reached: Callable[[str], None]) -> None:
     """Shared tables first: a lease is a row in one of them."""
     for lake in lakes:
-        table.create_lake(lake.uri)
+        layout.create_lake(lake.uri)
         for name, bad in verify.shared(lake, Findings(), Checked()).items():
             repair.shared(lake, next(kind for kind in schema.LAKE_TABLES if kind.name == name), bad)
         evaluated.unrepeatable(lake, result.evaluations)
-        for name in table.encoders(lake):
-            _repair_encoder(table.open_encoder(lake, name), job, reached)
+        for name in layout.encoders(lake):
+            _repair_encoder(layout.open_encoder(lake, name), job, reached)
     for folder in result.indexes:
         verify_index.withdraw(folder)
     progress.say("verify: what was damaged is taken out; the next ingest encodes it again")
 
 
 def _repair_encoder(tables: EncoderTables, job: Verify, reached: Callable[[str], None]) -> None:
-    tables = table.create_encoder(tables.lake, tables.spec, None)
+    tables = layout.create_encoder(tables.lake, tables.spec, None)
     with lease.hold(tables, "verify", job.wait, reached) as held:
         repair.pendings(tables)
         commits = groups.Groups(tables, held, groups.roll_forward(tables, held))

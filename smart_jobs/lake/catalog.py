@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from deltalake import DeltaTable
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import table
-from smart_jobs.lake.table import EncoderTables, Lake
+from smart_jobs.lake import layout, table
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.records import JobError
 
 Catalog = Mapping[str, Callable[[], DeltaTable]]
@@ -30,7 +30,7 @@ def of(lake: Lake, encoder: str | None) -> Catalog:
     found = {**_shared(lake, schema.LAKE_TABLES, ""), **_encoded(lake, encoder, "")}
     inner = storage.join(lake.uri, "evaluation")
     if storage.exists(storage.join(inner, "_lake.json")):
-        own = table.open_lake(inner)
+        own = layout.open_lake(inner)
         found |= _shared(own, SHARED, "evaluation_") | _encoded(own, encoder, "evaluation_")
     return found
 
@@ -39,14 +39,14 @@ def pick(lake: Lake, encoder: str | None) -> EncoderTables:
     """The tables of the encoder of this name or full name, or of the only one. Raises JobError naming what is there."""
     names = _matching(lake, encoder)
     if len(names) == 1:
-        return table.open_encoder(lake, names[0])
-    there = ", ".join(names or table.encoders(lake)) or "none"
+        return layout.open_encoder(lake, names[0])
+    there = ", ".join(names or layout.encoders(lake)) or "none"
     asked = "one of its encoders has to be named" if encoder is None else f"{encoder} names {len(names)} encoders"
     raise JobError(f"lake {lake.uri}: {asked}; encoders there: {there}")
 
 
 def _matching(lake: Lake, encoder: str | None) -> list[str]:
-    return [name for name in table.encoders(lake) if encoder in (None, name, name.rpartition("-")[0])]
+    return [name for name in layout.encoders(lake) if encoder in (None, name, name.rpartition("-")[0])]
 
 
 def _shared(lake: Lake, kinds: Sequence[schema.Table], prefix: str) -> dict[str, Callable[[], DeltaTable]]:
@@ -54,19 +54,19 @@ def _shared(lake: Lake, kinds: Sequence[schema.Table], prefix: str) -> dict[str,
 
 
 def _encoded(lake: Lake, encoder: str | None, prefix: str) -> dict[str, Callable[[], DeltaTable]]:
-    names, chosen = table.encoders(lake), _matching(lake, encoder)
+    names, chosen = layout.encoders(lake), _matching(lake, encoder)
     found: dict[str, Callable[[], DeltaTable]] = {}
     for name in names if len(names) > 1 else ():
         ending = "_" + re.sub(r"\W", "_", name.lower(), flags=re.ASCII)
-        found |= _pair(table.open_encoder(lake, name), prefix, ending)
+        found |= _pair(layout.open_encoder(lake, name), prefix, ending)
     if len(chosen) == 1:
-        found |= _pair(table.open_encoder(lake, chosen[0]), prefix, "")
+        found |= _pair(layout.open_encoder(lake, chosen[0]), prefix, "")
     return found
 
 
 def _pair(tables: EncoderTables, prefix: str, ending: str) -> dict[str, Callable[[], DeltaTable]]:
     """Both tables of one encoder, of the same snapshot whichever is opened first."""
-    snapshot = functools.cache(lambda: table.snapshot(tables))
+    snapshot = functools.cache(lambda: layout.snapshot(tables))
     return {
         f"{prefix}{schema.POOLED.name}{ending}": lambda: snapshot().pooled,
         f"{prefix}{schema.HIDDEN_STATES.name}{ending}": lambda: snapshot().hidden_states,

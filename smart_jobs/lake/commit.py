@@ -12,9 +12,10 @@ from smart_jobs import schema, storage
 from smart_jobs.lake import rewriting, table, waiting
 from smart_jobs.lake.groups import Groups
 from smart_jobs.lake.known import Known
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.lease import Lease
 from smart_jobs.lake.rewriting import Rest
-from smart_jobs.lake.table import EncoderTables, File
+from smart_jobs.lake.table import File
 from smart_jobs.lake.waiting import Waiting
 from smart_jobs.records import JobError, content_of
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from smart_jobs import schema
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
 from smart_jobs.lake.known import Known
+from smart_jobs.lake.layout import EncoderTables, Snapshot
 from smart_jobs.lake.states import StatesReader
-from smart_jobs.lake.table import EncoderTables, Snapshot
 from smart_jobs.lake.writer import Copies
 from smart_jobs.records import JobError, Planned, asset_id, content_key, segment_id
 
@@ -47,7 +47,7 @@ def copies(tables: EncoderTables, orders: Sequence[Order], run_id: str) -> Copie
     """
     if not orders:
         return Copies()
-    snapshot = table.snapshot(tables)
+    snapshot = layout.snapshot(tables)
     rows, failures = _stored(snapshot, {order["version"] for order in orders})
     donors = _donors(rows, failures)
     pooled, failed, old = [], [], []

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from smart_jobs.lake import pending as log
 from smart_jobs.lake import waiting
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.lease import DeposedError, Lease
 from smart_jobs.lake.pending import Pending
-from smart_jobs.lake.table import EncoderTables, File
+from smart_jobs.lake.table import File
 from smart_jobs.lake.waiting import Waiting
 
 

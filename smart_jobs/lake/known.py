@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from smart_jobs import schema
 from smart_jobs.lake import table
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import MAX_ATTEMPTS, RETRIED, Asset, Planned, content_of
 
 ORDINALS = ["asset_id", "version", "ordinal", "of"]

@@ -23,8 +23,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import libraries, table
-from smart_jobs.lake.table import Change, EncoderTables
+from smart_jobs.lake import layout, libraries, table
+from smart_jobs.lake.layout import EncoderTables
+from smart_jobs.lake.table import Change
 from smart_jobs.records import JobError
 
 HEARTBEAT_SECONDS = 5.0
@@ -79,7 +80,7 @@ def hold(tables: EncoderTables, job: str, wait: float, reached: Callable[[str], 
     finally:
         stop.set()
         beat.join()
-        table.append(tables.lake, schema.RUNS, [_row(tables, lease, job, phase)], f"run/{lease.run_id}")
+        layout.append(tables.lake, schema.RUNS, [_row(tables, lease, job, phase)], f"run/{lease.run_id}")
         storage.delete(heartbeat)
 
 

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from smart_jobs import schema
 from smart_jobs.lake import table
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake.layout import EncoderTables
 
 LIBRARIES = ("deltalake", "faiss-gpu", "faiss-cpu", "numpy", "pyarrow", "pymupdf-lite", "ray", "smart-jobs",
              "tokenizers", "torch", "transformers")  # fmt: skip

@@ -19,8 +19,9 @@ from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema, storage
 from smart_jobs.lake import table, waiting
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.lease import DeposedError, Lease
-from smart_jobs.lake.table import Change, EncoderTables, File
+from smart_jobs.lake.table import Change, File
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from smart_jobs import schema
 from smart_jobs.lake import rewriting, table
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake.layout import EncoderTables
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema
 from smart_jobs.lake import releases, table
-from smart_jobs.lake.table import Change, Lake
+from smart_jobs.lake.layout import Lake
+from smart_jobs.lake.table import Change
 
 Keep = Callable[[pa.Table], pa.Array]
 """Rows -> a bool for each: does it stay."""

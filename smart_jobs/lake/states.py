@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from smart_jobs import codec, schema, storage
 from smart_jobs.lake import table as tables_of
-from smart_jobs.lake.table import Snapshot
+from smart_jobs.lake.layout import Snapshot
 from smart_jobs.lake.writer import offsets_uri
 from smart_jobs.records import Codec, JobError
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from smart_jobs import schema, storage
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake.layout import EncoderTables
 
 
 class Waiting:

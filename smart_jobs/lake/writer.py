@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from smart_jobs import codec, schema, storage
 from smart_jobs.lake import pages
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import AssetError, Codec, Embedding, Segment
 
 EXCERPT = 1000

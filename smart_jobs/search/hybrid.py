@@ -12,9 +12,9 @@ from deltalake.exceptions import DeltaError
 from smart_jobs import codec, storage
 from smart_jobs.index import build, manifest
 from smart_jobs.index.manifest import Manifest
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
+from smart_jobs.lake.layout import EncoderTables, Snapshot
 from smart_jobs.lake.states import StatesReader
-from smart_jobs.lake.table import EncoderTables, Snapshot
 from smart_jobs.records import Embedding, Hits, JobError
 from smart_jobs.search import ann, maxsim
 
@@ -47,7 +47,7 @@ def search(
     over pooled's columns. Equal scores are ordered by segment id. Raises JobError where the lake is empty, the index
     is not built, or the predicate is wrong.
     """
-    snapshot = table.snapshot(tables)
+    snapshot = layout.snapshot(tables)
     allowed = allowed_ids(snapshot, where)
     if not len(allowed):
         return _none(len(queries), k)

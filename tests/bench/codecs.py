@@ -23,9 +23,9 @@ from smart_jobs import codec, config, settings
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.merging import merge
 from smart_jobs.evaluate import beir, metrics, scoring
-from smart_jobs.flow import candidates, evaluation, ingest
+from smart_jobs.flow import bringing, candidates, evaluation
 from smart_jobs.flow.candidates import Corpus
-from smart_jobs.lake import table
+from smart_jobs.lake import layout
 from smart_jobs.lake.states import Ragged, StatesReader
 from smart_jobs.records import Codec
 from smart_jobs.search import hybrid, maxsim
@@ -73,12 +73,12 @@ def encoded(name: str, lake: Path) -> Encoded:
     job = config.load(settings.Evaluate, "evaluate", words)
     task = beir.load(folder)
     spec, _ = checkpoint.resolve(job.encoder, job.text)
-    tables = table.create_encoder(table.create_lake(f"{lake}/evaluation"), spec, job.codec)
+    tables = layout.create_encoder(layout.create_lake(f"{lake}/evaluation"), spec, job.codec)
     queries = {query: evaluation._asset(text, "", "query") for query, text in task.queries.items()}
     documents = evaluation._documents(job)
     assets = [*queries.values(), *documents.values()]
-    ingest.bring_in(assets, tables, job.encoder, ingest.Options.of(job), "bench")
-    snapshot = table.snapshot(tables)
+    bringing.bring_in(assets, tables, job.encoder, bringing.Options.of(job), "bench")
+    snapshot = layout.snapshot(tables)
     corpus = candidates.of_assets(snapshot, list(documents), [asset.id for asset in documents.values()])
     names, embeddings = evaluation._embeddings(snapshot, queries)
     pooled = np.stack([item.pooled for item in embeddings]) @ hybrid.pooled_vectors(snapshot, corpus.ids).T

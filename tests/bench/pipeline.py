@@ -20,7 +20,7 @@ from smart_jobs import config, settings, sources
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.flow import actors, cluster, stream
-from smart_jobs.lake import groups, known, lease, table
+from smart_jobs.lake import groups, known, layout, lease
 from smart_jobs.lake.commit import Committer
 from smart_jobs.records import Planned
 
@@ -49,7 +49,7 @@ def flow(job: settings.Ingest, folder: Path) -> dict[str, float]:
     """One ingest of everything into a fresh lake; seconds from the end of the warm-up to the last commit."""
     spec, _ = checkpoint.resolve(job.encoder, job.text)
     plan = [Planned(asset) for asset in sources.assets(job.source)]
-    tables = table.create_encoder(table.create_lake(str(folder)), spec, None)
+    tables = layout.create_encoder(layout.create_lake(str(folder)), spec, None)
     with lease.hold(tables, "bench", 0) as held:
         waiting = groups.roll_forward(tables, held)
         committer = Committer(tables, held, known.load(tables, waiting.rows, known.passing(())), waiting)

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from smart_jobs import records, schema
 from smart_jobs.lake import groups, known, prune, table
-from smart_jobs.lake.table import Change, EncoderTables
+from smart_jobs.lake.layout import EncoderTables
+from smart_jobs.lake.table import Change
 from smart_jobs.records import Asset
 from tests.lake_making import make_tables
 

@@ -9,7 +9,7 @@ from lake_making import Doc, Run, make_tables, rows_of
 
 from smart_jobs import config, schema
 from smart_jobs.flow import sql
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
 from smart_jobs.records import JobError
 from smart_jobs.settings import Sql
 
@@ -47,7 +47,7 @@ def rewrite(tables, changed, without=()):
     ]
     made = pa.Table.from_pylist(rows, schema=schema.POOLED.columns)
     file = table.write_file(tables.table_uri(schema.POOLED), schema.POOLED, made)
-    named = {"hidden_states_version": str(table.snapshot(tables).hidden_states.version())}
+    named = {"hidden_states_version": str(layout.snapshot(tables).hidden_states.version())}
     table.commit(handle, table.Change([file], list(table.files_of(handle)), {"by hand": 1}, named))
     return handle.version()
 

@@ -15,7 +15,7 @@ from smart_jobs import config, settings
 from smart_jobs.encode import checkpoint
 from smart_jobs.flow import actors, ingest, stream
 from smart_jobs.flow import cluster as clusters
-from smart_jobs.lake import table
+from smart_jobs.lake import layout
 from smart_jobs.records import JobError, Planned, UsageError
 from smart_jobs.settings import Cluster
 
@@ -47,7 +47,7 @@ def test_every_encoder_of_ours_finds_a_place_and_one_that_was_asked_for_does(cpu
 def test_a_lake_as_one_sees_it(tmp_path):
     uri = str(tmp_path / "lake")
     assert clusters.view(uri, "id") == "does not see it"
-    lake = table.create_lake(uri)
+    lake = layout.create_lake(uri)
     assert clusters.view(uri, lake.id) == ""
     assert clusters.view(uri, "id") == "sees another lake there"
     clusters.check_here(uri, lake.id)
@@ -107,7 +107,7 @@ def test_a_node_that_joins_later_and_sees_another_lake_ends_the_job_in_one_line(
     words = [f"source={source}", f"lake={tmp_path / 'lake'}", f"encoder={tiny_encoder}"]
     job = config.load(settings.Ingest, "ingest", words)
     spec, _ = checkpoint.resolve(job.encoder, job.text)
-    tables = table.create_encoder(table.create_lake(job.lake.uri), spec, None)
+    tables = layout.create_encoder(layout.create_lake(job.lake.uri), spec, None)
     run = actors.Run("run", tables.lake.uri, "another", spec, job.encoder, job.unit_tokens, job.batch_tokens)
     plan = [Planned(asset) for asset in ingest.listed(job.source, job.lake.uri)]
     with pytest.raises(JobError, match=rf"^lake {tmp_path}/lake: node \S+ sees another lake there; put the lake "):

@@ -9,7 +9,7 @@ from smart_jobs import schema
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.flow import actors, drift
-from smart_jobs.lake import groups, known, lease, libraries, table, writer
+from smart_jobs.lake import groups, known, layout, lease, libraries, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.records import Embedding, JobError, Planned
 from smart_jobs.settings import Decode, Encoder, Source, Text
@@ -24,7 +24,7 @@ def stored(tmp_path, tiny_encoder):
         (tmp_path / "docs" / f"{i}.txt").write_text(f"Text number {i}. " * (1 + 20 * (i == 3)))
     config = Encoder(name="tiny", model=str(tiny_encoder))
     spec, folder = checkpoint.resolve(config, Text())
-    tables = table.create_encoder(table.create_lake(str(tmp_path / "lake")), spec, "int8")
+    tables = layout.create_encoder(layout.create_lake(str(tmp_path / "lake")), spec, "int8")
     policy = actors.policy(actors.Run("r", "", "", spec, config, 100, 512, 1, Decode()))
     model = encoder.load(spec, folder, 1, 512)
     found = list(assets(Source(name="docs", uri=(str(tmp_path / "docs"),))))
@@ -49,7 +49,7 @@ def test_the_same_versions_are_no_change(stored):
 
 def test_a_lake_without_a_finished_run_has_nothing_to_compare(tmp_path, stored):
     spec = stored[0].spec
-    fresh = table.create_encoder(table.create_lake(str(tmp_path / "other")), spec, "int8")
+    fresh = layout.create_encoder(layout.create_lake(str(tmp_path / "other")), spec, "int8")
     assert libraries.changes(fresh) == {}
 
 

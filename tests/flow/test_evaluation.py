@@ -14,7 +14,7 @@ from jobs import run
 
 from smart_jobs import schema
 from smart_jobs.encode import checkpoint
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
 from smart_jobs.settings import Encoder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
@@ -116,14 +116,14 @@ def test_scores_agree_with_brute_force_and_rescoring_encodes_nothing(sample, lak
 def test_a_run_is_stored_with_its_versions_and_every_query(sample, lake):
     result = evaluate(sample, lake)
     [task] = result["tasks"].values()
-    opened = table.open_lake(str(lake))
+    opened = layout.open_lake(str(lake))
     runs = table.open_table(opened.table_uri(schema.EVALUATIONS)).to_pyarrow_table().to_pylist()
     mine = {row["scoring"]: row for row in runs if row["run_id"] == result["run_id"]}
     assert set(mine) == {"pooled", "late", "hybrid", "two_stage"}
     assert dict(mine["late"]["metrics"])["ndcg@10"] == pytest.approx(task["late"]["ndcg@10"], abs=1e-6)
     pins = json.loads(mine["late"]["table_versions"])["candidates"]
-    inner = table.open_lake(f"{lake}/evaluation")
-    tables = table.open_encoder(inner, table.encoders(inner)[0])
+    inner = layout.open_lake(f"{lake}/evaluation")
+    tables = layout.open_encoder(inner, layout.encoders(inner)[0])
     for kind in (schema.POOLED, schema.HIDDEN_STATES):
         pinned = table.open_table(tables.table_uri(kind), pins[kind.name]["version"])
         assert table.table_id(pinned) == pins[kind.name]["table_id"]
@@ -138,7 +138,7 @@ def test_a_run_is_stored_with_its_versions_and_every_query(sample, lake):
 
 @needs_fixtures
 def test_evaluation_leaves_the_corpus_tables_alone(lake):
-    assert table.encoders(table.open_lake(str(lake))) == []
+    assert layout.encoders(layout.open_lake(str(lake))) == []
 
 
 @needs_fixtures
@@ -146,8 +146,8 @@ def test_coarse_and_merged_documents_are_scored_with_whole_queries(sample, tmp_p
     words = [f"encoder={tiny_encoder}", "codec=binary", "encoder.pool_factor=2"]
     task = run("evaluate", "suite=beir", f"suite.path={sample}", f"lake={tmp_path}", *words)["tasks"]
     [task] = task.values()
-    opened = table.open_lake(f"{tmp_path}/evaluation")
-    tables = table.open_encoder(opened, table.encoders(opened)[0])
+    opened = layout.open_lake(f"{tmp_path}/evaluation")
+    tables = layout.open_encoder(opened, layout.encoders(opened)[0])
     states = table.open_table(tables.table_uri(schema.HIDDEN_STATES)).to_pyarrow_table().to_pylist()
     assert sorted({row["codec"] for row in states}) == ["binary", "float32"]
     assert sum(row["codec"] == "float32" for row in states) == task["queries"] == QUERIES

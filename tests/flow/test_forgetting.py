@@ -13,10 +13,11 @@ from lake_making import Doc, Run, content, failure_row, make_committer, make_tab
 from smart_jobs import cli, schema
 from smart_jobs.flow import forgetting, maintaining, verifying
 from smart_jobs.index import build, manifest, refresh
-from smart_jobs.index import verify as indexes
-from smart_jobs.lake import forgotten, groups, lease, table
+from smart_jobs.lake import groups, layout, lease
 from smart_jobs.records import JobError, asset_id
 from smart_jobs.settings import Forget, Lake, Maintain, Verify
+from smart_jobs.upkeep import forgotten
+from smart_jobs.upkeep import verify_indexes as indexes
 
 URI = "/made/secret-48151623.txt"
 TEXT = "the-text-of-the-secret-42108"
@@ -142,7 +143,7 @@ def test_an_index_finds_all_others_and_not_this_one(tmp_path):
     ids = index.search(np.array([row["pooled"] for row in rows], np.float32), 1)[1][:, 0]
     assert ids.tolist() == [row["segment_id"] for row in rows]
     assert (made.vectors, index.ntotal) == (len(rows), len(rows))
-    assert made.built_from.version == table.snapshot(tables).pooled.version()
+    assert made.built_from.version == layout.snapshot(tables).pooled.version()
     assert len(indexes.folders(f"{tables.uri}/indexes")) == 2
 
 
@@ -231,7 +232,7 @@ def test_failures_with_excerpts_go_at_every_encoder(tmp_path):
     tables = make_lake(tmp_path)
     committer = make_committer(tables, 2)
     rows = [failure_row(asset_id(URI), "v1", uri=URI, detail=TEXT, spec=spec) for spec in (None, "other", "x")]
-    table.append(tables.lake, schema.FAILURES, rows, "made")
+    layout.append(tables.lake, schema.FAILURES, rows, "made")
     assert committer.counts.failures == 0
     assert forget(tables)["failures"] == 3
     maintain(tables)

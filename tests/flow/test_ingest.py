@@ -16,7 +16,7 @@ from hostile_pdfs import HOSTILE
 from jobs import run, write_corpus
 
 from smart_jobs import schema
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import JobError
 
@@ -44,7 +44,7 @@ def test_every_page_with_text_is_stored_as_the_model_alone_would_give_it(tmp_pat
     ]
     [failure] = rows(tables, schema.FAILURES)
     assert (failure["ordinal"], failure["of"], failure["reason"]) == (1, 3, "empty")
-    reader = StatesReader(table.snapshot(tables))
+    reader = StatesReader(layout.snapshot(tables))
     for row in pooled:
         vector, states = alone(tiny_encoder, row["text"])
         np.testing.assert_allclose(row["pooled"], vector, atol=1e-5)

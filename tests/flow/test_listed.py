@@ -4,7 +4,7 @@ import pytest
 
 from smart_jobs import sources
 from smart_jobs.flow import ingest
-from smart_jobs.lake import table
+from smart_jobs.lake import layout
 from smart_jobs.records import JobError
 from smart_jobs.settings import Source
 
@@ -13,7 +13,7 @@ def test_a_lake_inside_the_source_is_no_part_of_it(tmp_path):
     (tmp_path / "lake2").mkdir()
     for name in ("a.txt", "lake2/b.txt"):
         (tmp_path / name).write_text("text")
-    table.create_lake(str(tmp_path / "lake"))
+    layout.create_lake(str(tmp_path / "lake"))
     found = ingest.listed(Source(name="all", uri=(str(tmp_path),)), str(tmp_path / "lake"))
     assert [asset.uri for asset in found] == [str(tmp_path / "a.txt"), str(tmp_path / "lake2" / "b.txt")]
 

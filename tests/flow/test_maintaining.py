@@ -14,11 +14,12 @@ from lake_making import Doc, Run, content, make_tables, rows_of
 
 from smart_jobs import cli, schema, storage
 from smart_jobs.flow import maintaining, verifying
-from smart_jobs.lake import compact, groups, lease, logs, pending, table
+from smart_jobs.lake import groups, layout, lease, pending, table
 from smart_jobs.lake.states import StatesReader
-from smart_jobs.lake.transcode import transcode
 from smart_jobs.records import JobError
 from smart_jobs.settings import Lake, Maintain, Verify
+from smart_jobs.upkeep import compact, logs
+from smart_jobs.upkeep.transcode import transcode
 
 CHANGED = [Doc("a", "v2", "ggg"), *DOCS[1:], Doc("e", "v1", "ggbg")]
 
@@ -162,7 +163,7 @@ def test_a_reader_beside_it_sees_the_same_all_the_time(tmp_path):
 
     reader = threading.Thread(target=read)
     reader.start()
-    opened = table.snapshot(tables)
+    opened = layout.snapshot(tables)
     for target in (0.0001, 0.001, 128):
         maintain(tables, target_mb=target)
     while not seen:
@@ -190,7 +191,7 @@ def test_replaced_files_stay_for_a_week_and_go_after_it(tmp_path):
 
 def read_pinned(tables, pins):
     opened = {name: table.open_table(storage.join(tables.uri, name), pin["version"]) for name, pin in pins.items()}
-    snapshot = table.Snapshot(tables, **opened)
+    snapshot = layout.Snapshot(tables, **opened)
     ids = np.sort(table.read(snapshot.pooled, ["segment_id"])["segment_id"].to_numpy())
     return ids.tolist(), StatesReader(snapshot).read(ids).values.tobytes()
 
@@ -199,7 +200,7 @@ def read_pinned(tables, pins):
 def test_a_pinned_version_can_be_read_after_everything_else_is_gone(tmp_path, pin):
     tables = make_lake(tmp_path)
     pin(tables)
-    pins = table.snapshot(tables).versions()
+    pins = layout.snapshot(tables).versions()
     before = read_pinned(tables, pins)
     ingest(tables, CHANGED)
     for _ in range(3):
@@ -212,7 +213,7 @@ def test_logs_are_trimmed_below_the_oldest_pin_and_no_further(tmp_path):
     tables = make_lake(tmp_path)
     maintain(tables, retention_hours=0)
     evaluate(tables, "e1")
-    pins = table.snapshot(tables).versions()
+    pins = layout.snapshot(tables).versions()
     before = read_pinned(tables, pins)
     ingest(tables, CHANGED)
     log = Path(tables.table_uri(schema.POOLED)) / "_delta_log"
@@ -396,7 +397,7 @@ def test_a_drop_that_was_killed_is_finished_by_the_next_maintenance(tmp_path):
 
     with pytest.raises(Killed):
         maintain(tables, reached, drop=tables.spec.full_name)
-    assert table.encoders(tables.lake) == []
+    assert layout.encoders(tables.lake) == []
     assert folders(tmp_path) == [tables.spec.full_name]
     maintain(tables)
     assert folders(tmp_path) == []
@@ -406,13 +407,13 @@ def test_a_drop_that_was_killed_is_finished_by_the_next_maintenance(tmp_path):
 @pytest.mark.parametrize(("stored", "wanted"), [("float32", "bf16"), ("float32", "int8"), ("int8", "binary")])
 def test_states_are_transcoded_and_new_ones_follow(tmp_path, stored, wanted):
     tables = make_lake(tmp_path, codec=stored)
-    before = StatesReader(table.snapshot(tables))
+    before = StatesReader(layout.snapshot(tables))
     ids = np.array(sorted(row["segment_id"] for row in rows_of(tables, schema.POOLED)))
     expected = transcode(before.stored(ids), wanted)
     maintain(tables, codec=wanted)
-    now = table.open_encoder(tables.lake, tables.spec.full_name)
+    now = layout.open_encoder(tables.lake, tables.spec.full_name)
     assert now.codec == wanted
-    assert StatesReader(table.snapshot(now)).stored(ids).equals(expected)
+    assert StatesReader(layout.snapshot(now)).stored(ids).equals(expected)
     ingest(now, [*DOCS, Doc("later", "v1", "gg")])
     assert {row["codec"] for row in rows_of(now, schema.HIDDEN_STATES)} == {wanted}
     with pytest.raises(JobError, match=f"codec=float32: states are stored as {wanted}; expected a coarser codec"):

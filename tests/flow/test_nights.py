@@ -12,7 +12,7 @@ from comparing import rows, tables_of
 from jobs import run, write_corpus
 
 from smart_jobs import schema
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
 from smart_jobs.lake.states import StatesReader
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
@@ -103,7 +103,7 @@ def test_a_renamed_file_is_not_encoded_again(root, tiny_encoder):
     kind = len(by_name["as another kind.md"])
     assert (summary["encoded"], summary["removed"]) == (kind, 1)
     assert summary["reused"] == len(by_name["file001.txt"]) + len(by_name["file002.txt"])
-    reader = StatesReader(table.snapshot(tables))
+    reader = StatesReader(layout.snapshot(tables))
     for old, new in (("file001.txt", "moved.txt"), ("file002.txt", "again.txt")):
         ids = [np.array([row["segment_id"] for row in sorted(by_name[name], key=itemgetter("ordinal"))])
                for name in (old, new)]  # fmt: skip
@@ -138,7 +138,7 @@ def test_a_reader_never_misses_a_whole_version_while_a_run_replaces_them(root, t
 
     def read() -> None:
         while not over.is_set():
-            snapshot = table.snapshot(tables)
+            snapshot = layout.snapshot(tables)
             columns = ["asset_id", "version", "ordinal", "of", "segment_id"]
             found = table.read(snapshot.pooled, columns).to_pylist()
             states = set(table.read(snapshot.hidden_states, ["segment_id"])["segment_id"].to_pylist())

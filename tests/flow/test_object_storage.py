@@ -19,7 +19,7 @@ from suites import write_suite
 
 from smart_jobs import cli, config, schema, settings, storage
 from smart_jobs.flow import status
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
 from smart_jobs.lake.table import Change
 
 pytestmark = pytest.mark.ray
@@ -81,7 +81,7 @@ def uris(folder: str) -> list[str]:
 
 def test_a_process_that_has_read_a_table_ends_well(s3: S3, bucket):
     """Ten times: what pyarrow's threads still hold of a filesystem when Python ends has aborted processes."""
-    lake = table.create_lake(f"{bucket}/lake")
+    lake = layout.create_lake(f"{bucket}/lake")
     handle = table.open_table(lake.table_uri(schema.FAILURES))
     row = {"asset_id": "a", "uri": "u", "source": "s", "version": "v", "step": "decode", "reason": "empty",
            "detail": "", "attempts": 1, "run_id": "r", "at": 0}  # fmt: skip
@@ -102,10 +102,10 @@ def test_a_process_that_has_read_a_table_ends_well(s3: S3, bucket):
 
 def test_a_read_is_tried_again(s3, bucket):
     """Also where Arrow's own client gives up: it does on some answers 503."""
-    lake = table.create_lake(f"{bucket}/lake")
+    lake = layout.create_lake(f"{bucket}/lake")
     uri = lake.table_uri(schema.EVALUATION_QUERIES)
     row = {"run_id": "r", "task": "t", "query": "q", "scoring": "s", "hits": [], "scores": [], "metrics": []}
-    table.append(lake, schema.EVALUATION_QUERIES, [row], "test")
+    layout.append(lake, schema.EVALUATION_QUERIES, [row], "test")
     handle = table.open_table(uri)
     with s3.failing(errors=0.3, seed=1):
         found = [len(table.read(handle, ["run_id"])) for _ in range(10)]
@@ -114,13 +114,13 @@ def test_a_read_is_tried_again(s3, bucket):
 
 
 def test_two_that_make_one_lake_end_with_one_id(s3, bucket):
-    code = "import sys; from smart_jobs.lake import table; print(table.create_lake(sys.argv[1]).id)"
+    code = "import sys; from smart_jobs.lake import layout; print(layout.create_lake(sys.argv[1]).id)"
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     command = [sys.executable, "-c", code, f"{bucket}/lake"]
     makers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
     ids = {maker.communicate()[0] for maker in makers}
     assert [maker.returncode for maker in makers] == [0, 0, 0]
-    assert ids == {table.open_lake(f"{bucket}/lake").id + "\n"}
+    assert ids == {layout.open_lake(f"{bucket}/lake").id + "\n"}
 
 
 def test_what_a_store_cannot_do_is_one_line(tmp_path, tiny_encoder, s3, bucket, capfd):

@@ -12,7 +12,7 @@ from lake_making import Doc, Run, embed, make_segment, make_tables, rows_of
 
 from smart_jobs import cli, config, schema, storage
 from smart_jobs.flow import sql
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.settings import Sql
 
@@ -216,7 +216,7 @@ def test_what_an_evaluation_encoded_can_be_asked(tables):
 
 
 def test_a_lake_without_encoders_has_its_shared_tables(tmp_path):
-    lake = table.create_lake(str(tmp_path))
+    lake = layout.create_lake(str(tmp_path))
     job = Sql(lake={"uri": lake.uri}, query="SELECT count(*) AS n FROM runs")
     assert sql.run(job)["rows"] == [{"n": 0}]
     with pytest.raises(JobError, match="encoders there: none"):

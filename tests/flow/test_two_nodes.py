@@ -17,7 +17,7 @@ from ray.cluster_utils import Cluster
 from suites import write_suite
 
 from smart_jobs import schema
-from smart_jobs.lake import table
+from smart_jobs.lake import layout
 
 pytestmark = pytest.mark.ray
 QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
@@ -101,4 +101,4 @@ def test_a_node_that_does_not_see_the_lake_is_named_before_a_unit_is_decoded(tmp
     tables = tables_of(lake)
     assert [rows(tables, kind) for kind in (schema.POOLED, schema.HIDDEN_STATES, schema.FAILURES)] == [[], [], []]
     assert not list(Path(tables.table_uri(schema.HIDDEN_STATES)).glob("*.parquet"))
-    assert table.open_lake(str(lake)).id
+    assert layout.open_lake(str(lake)).id

@@ -12,9 +12,10 @@ from lake_making import Doc, Run, content, rows_of
 
 from smart_jobs import cli, schema, storage
 from smart_jobs.flow import verifying
-from smart_jobs.lake import groups, lease, restating, table, writer
+from smart_jobs.lake import groups, layout, lease, table, writer
 from smart_jobs.lake.table import Change
 from smart_jobs.settings import Lake, Verify
+from smart_jobs.upkeep import restating
 
 
 def verify(tables, **options):
@@ -57,7 +58,7 @@ def wrong_count(tables):
     handle, path = table.open_table(uri), data_files(tables, schema.POOLED)[0]
     shutil.copy(path, path.with_name("copy.parquet"))
     file = table.File("copy.parquet", path.stat().st_size, 99, table.stats(99))
-    named = str(table.snapshot(tables).hidden_states.version())
+    named = str(layout.snapshot(tables).hidden_states.version())
     table.commit(handle, Change([file], [path.name], {}, {"hidden_states_version": named}))
 
 

@@ -27,7 +27,7 @@ from lake_making import (
 )
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import groups, pending, table
+from smart_jobs.lake import groups, layout, pending, table
 from smart_jobs.lake.lease import DeposedError, Lease
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import JobError, Planned
@@ -84,7 +84,7 @@ def assert_history_whole(tables):
 
 
 def assert_states_readable(tables):
-    snapshot = table.snapshot(tables)
+    snapshot = layout.snapshot(tables)
     ids = table.read(snapshot.pooled, ["segment_id"])["segment_id"].to_numpy()
     assert StatesReader(snapshot).read(ids).offsets[-1] > 0
 
@@ -209,7 +209,7 @@ def test_a_changed_asset_is_swapped_in_one_commit(tmp_path):
     old, new = Doc("a", "v1", "ggg"), Doc("a", "v2", "ggbgg")
     before = table.open_table(tables.table_uri(schema.POOLED)).version()
     Run(unit=1).ingest(tables, [new, Doc("b", "v1", "gg")], 2)
-    states = [shown(tables, version) for version in range(before, 1 + table.snapshot(tables).pooled.version())]
+    states = [shown(tables, version) for version in range(before, 1 + layout.snapshot(tables).pooled.version())]
     halves = [{key: n for key, n in state.items() if key[0] == "a"} for state in states]
     assert [half for half, _ in itertools.groupby(halves)] == [promised([old]), promised([new])]
     assert shown(tables) == promised([new, Doc("b", "v1", "gg")])
@@ -235,7 +235,7 @@ def test_a_failure_that_another_encoder_recorded_completes_a_swap(tmp_path):
     committer.add(make_receipt(tables, decode(Planned(new.asset), new, "run-2")[:1]))
     committer.commit()
     row = failure_row(new.asset.id, "v2", ordinal=1, of=2)
-    table.append(tables.lake, schema.FAILURES, [row], "another encoder")
+    layout.append(tables.lake, schema.FAILURES, [row], "another encoder")
     assert Run().ingest(tables, [new], 3) == 0
     assert shown(tables) == promised([new])
 
@@ -347,7 +347,7 @@ def test_counts_are_what_was_committed(tmp_path):
 
 def test_pooled_and_states_are_those_that_the_encoder_gave(tmp_path):
     tables = lake_with(tmp_path, FIRST, SECOND)
-    snapshot = table.snapshot(tables)
+    snapshot = layout.snapshot(tables)
     rows = rows_of(tables, schema.POOLED)
     read = StatesReader(snapshot).read(np.array([row["segment_id"] for row in rows]))
     for i, row in enumerate(rows):

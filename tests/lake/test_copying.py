@@ -5,7 +5,7 @@ import pytest
 from lake_making import Doc, Run, failure_row, make_tables, rows_of
 
 from smart_jobs import schema
-from smart_jobs.lake import copying, known, table
+from smart_jobs.lake import copying, known, layout
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import Asset, JobError, Planned, asset_id, content_key, segment_id
 
@@ -32,7 +32,7 @@ def known_contents(tables, *uris):
 def test_a_copy_has_the_donors_vectors_and_its_own_names(tables):
     made = copying.copies(tables, [order("docs/c.txt", "v1"), order("docs/d.txt", "v2")], "run-9")
     donor = {row["ordinal"]: row for row in rows_of(tables, schema.POOLED) if row["uri"] == DONOR.uri}
-    states = StatesReader(table.snapshot(tables))
+    states = StatesReader(layout.snapshot(tables))
     assert made.pooled["uri"].to_pylist() == ["docs/c.txt"] * 2 + ["docs/d.txt"]
     for row in made.pooled.to_pylist()[:2]:
         old = donor[row["ordinal"]]
@@ -57,7 +57,7 @@ def test_a_version_that_is_not_whole_is_no_donor(tables):
     Run().ingest(tables, [Doc("docs/e.txt", "v3!0", "gg")], 2)
     assert len(known_contents(tables, "new.txt")) == 2
     row = failure_row(DONOR.asset.id, "v9", spec=tables.spec.digest, ordinal=0, of=1)
-    table.append(tables.lake, schema.FAILURES, [row], "test")
+    layout.append(tables.lake, schema.FAILURES, [row], "test")
     with pytest.raises(JobError, match=r"new\.txt: what the lake had of its content is gone"):
         copying.copies(tables, [order("new.txt", "v9")], "run-9")
     with pytest.raises(JobError, match="is gone"):

@@ -4,7 +4,7 @@ import pytest
 from lake_making import Doc, Run, content, failure_row, make_tables, rows_of
 
 from smart_jobs import schema
-from smart_jobs.lake import failures, table
+from smart_jobs.lake import failures, layout, table
 from smart_jobs.records import MAX_ATTEMPTS
 
 
@@ -15,7 +15,7 @@ def tables(tmp_path):
 
 def record(tables, *rows):
     for number, row in enumerate(rows):
-        table.append(tables.lake, schema.FAILURES, [row | {"at": number}], f"row {number}")
+        layout.append(tables.lake, schema.FAILURES, [row | {"at": number}], f"row {number}")
 
 
 def kept(tables):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lake_making import Doc, Run, decode, failure_row, make_committer, make_receipt, make_segment, make_tables
 
 from smart_jobs import schema
-from smart_jobs.lake import known, table
+from smart_jobs.lake import known, layout, table
 from smart_jobs.records import MAX_ATTEMPTS, RETRIED, Planned
 
 NOTHING = schema.POOLED.columns.empty_table()
@@ -26,7 +26,7 @@ def planned(tables, *docs, waiting=NOTHING, again=None):
 
 
 def record(tables, *rows):
-    table.append(tables.lake, schema.FAILURES, rows, "a test")
+    layout.append(tables.lake, schema.FAILURES, rows, "a test")
 
 
 def test_all_of_an_empty_lake_is_planned(tables):
@@ -115,7 +115,7 @@ def test_failures_of_any_encoder_count_and_those_of_another_do_not(tables, spec,
 def test_another_encoder_has_everything_before_it(tables):
     docs = [Doc("a", "v1", "gb")]
     Run().ingest(tables, docs, 1)
-    other = table.create_encoder(tables.lake, tables.spec.model_copy(update={"revision": "r2"}), None)
+    other = layout.create_encoder(tables.lake, tables.spec.model_copy(update={"revision": "r2"}), None)
     assert planned(other, *docs) == [Planned(docs[0].asset)]
 
 
@@ -183,7 +183,7 @@ def fill(tables, pooled, failures, stamps):
         for number, (uri, stamp, version) in enumerate(stamps)
     ]  # fmt: skip
     if listed:
-        table.append(tables.lake, schema.ASSETS, listed, "a test")
+        layout.append(tables.lake, schema.ASSETS, listed, "a test")
 
 
 @settings(max_examples=60, deadline=None)

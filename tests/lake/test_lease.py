@@ -15,7 +15,7 @@ import pytest
 from lake_making import Doc, Run, decode, make_receipt, make_spec, make_tables, promised, rows_of, shown
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import groups, known, lease, table
+from smart_jobs.lake import groups, known, layout, lease
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import DeposedError
 from smart_jobs.records import JobError, Planned
@@ -23,9 +23,9 @@ from smart_jobs.records import JobError, Planned
 HOLDER = """
 import sys, time
 from lake_making import make_spec
-from smart_jobs.lake import lease, table
+from smart_jobs.lake import layout, lease, table
 lease.HEARTBEAT_SECONDS = float(sys.argv[2])
-tables = table.open_encoder(table.open_lake(sys.argv[1]), make_spec().full_name)
+tables = layout.open_encoder(layout.open_lake(sys.argv[1]), make_spec().full_name)
 with lease.hold(tables, "ingest", 0) as held:
     print(held.run_id, flush=True)
     time.sleep(600)
@@ -130,7 +130,7 @@ def test_waiting_ends_in_the_same_error(tables, fast):
 
 
 def test_two_encoders_of_a_lake_do_not_block_each_other(tables, fast):
-    other = table.create_encoder(tables.lake, make_spec(revision="r2"), None)
+    other = layout.create_encoder(tables.lake, make_spec(revision="r2"), None)
     with lease.hold(tables, "ingest", 0) as one, lease.hold(other, "ingest", 0) as two:
         assert one.run_id != two.run_id
 

@@ -4,7 +4,7 @@ import pytest
 from lake_making import Doc, Run, failure_row, make_committer, make_tables, promised, rows_of, shown
 
 from smart_jobs import schema
-from smart_jobs.lake import prune, table
+from smart_jobs.lake import layout, prune
 
 DOCS = [Doc("a", "v1", "gg"), Doc("b", "v1", "gb"), Doc("c", "v1", "")]
 
@@ -33,7 +33,7 @@ def test_other_sources_are_not_asked_about(tables):
 
 
 def test_removal_leaves_the_others_and_other_encoders(tables):
-    other = table.create_encoder(tables.lake, tables.spec.model_copy(update={"revision": "r2"}), None)
+    other = layout.create_encoder(tables.lake, tables.spec.model_copy(update={"revision": "r2"}), None)
     Run().ingest(other, DOCS, 1)
     committer = make_committer(tables, 2)
     assert committer.remove(ids(DOCS[1:])) == 1
@@ -52,5 +52,5 @@ def test_a_pruned_asset_that_comes_back_is_encoded_again(tables):
 
 def test_a_failure_of_another_encoder_is_not_this_ones_to_report(tables):
     row = failure_row("foreign", "v", spec="another")
-    table.append(tables.lake, schema.FAILURES, [row], "test")
+    layout.append(tables.lake, schema.FAILURES, [row], "test")
     assert prune.gone(tables, ["made"], ids(DOCS)).assets == {}

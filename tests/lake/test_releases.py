@@ -11,7 +11,7 @@ from lake_making import Doc, Run, embed, make_segment, make_spec, make_tables, p
 
 from smart_jobs import schema
 from smart_jobs.flow import status
-from smart_jobs.lake import lease, libraries, table
+from smart_jobs.lake import layout, lease, libraries, table
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import JobError
 from smart_jobs.search import hybrid
@@ -35,7 +35,7 @@ def older(tmp_path):
     marker = json.loads(Path(tables.lake.uri, "_lake.json").read_text())
     Path(old, "_lake.json").write_text(json.dumps({"lake_id": marker["lake_id"]}))
     Path(old, "encoders", spec, "encoder.json").write_text(Path(tables.uri, "encoder.json").read_text())
-    made = table.open_encoder(table.open_lake(str(old)), spec)
+    made = layout.open_encoder(layout.open_lake(str(old)), spec)
     for kind in (*schema.LAKE_TABLES, *schema.ENCODER_TABLES):
         copy_without(DeltaTable(tables.table_uri(kind)), made.table_uri(kind), kind)
     for offsets in Path(tables.table_uri(schema.HIDDEN_STATES), "_offsets").iterdir():
@@ -94,7 +94,7 @@ def test_an_older_lake_is_searched(older):
     wanted = make_segment("b", "v1", 2, 3)
     hits = hybrid.search(older, [embed(wanted)], 1, exhaustive=True)
     assert hits.ids.tolist() == [[wanted.segment_id]]
-    assert len(StatesReader(table.snapshot(older)).read(hits.ids[0]).values) == len(embed(wanted).states)
+    assert len(StatesReader(layout.snapshot(older)).read(hits.ids[0]).values) == len(embed(wanted).states)
 
 
 def test_an_older_lake_says_that_its_libraries_are_not_known(older):
@@ -114,7 +114,7 @@ def test_a_lake_of_a_newer_release_is_one_line(tmp_path):
     uri = make_tables(tmp_path).lake.uri
     Path(uri, "_lake.json").write_text(json.dumps({"lake_id": "x", "schema_version": schema.VERSION + 1}))
     with pytest.raises(JobError, match=f"^lake {uri}: made by a newer smart-jobs, with schema 2; this one knows 1"):
-        table.open_lake(uri)
+        layout.open_lake(uri)
 
 
 def test_a_table_of_a_newer_release_is_one_line(tmp_path):
@@ -125,6 +125,6 @@ def test_a_table_of_a_newer_release_is_one_line(tmp_path):
 
 
 def test_a_new_table_says_the_schema_of_this_release(tmp_path):
-    tables = table.create_encoder(table.create_lake(str(tmp_path)), make_spec(), None)
+    tables = layout.create_encoder(layout.create_lake(str(tmp_path)), make_spec(), None)
     for kind in (*schema.LAKE_TABLES, *schema.ENCODER_TABLES):
         assert DeltaTable(tables.table_uri(kind)).metadata().description == f"smart-jobs schema {schema.VERSION}"

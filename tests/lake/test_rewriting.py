@@ -17,7 +17,12 @@ def tables(tmp_path):
 
 
 def record(tables, *assets):
-    table.append(tables.lake, schema.FAILURES, [failure_row(asset, "v") for asset in assets], f"test {assets}")
+    table.append(
+        tables.lake.table_uri(schema.FAILURES),
+        schema.FAILURES,
+        [failure_row(asset, "v") for asset in assets],
+        f"test {assets}",
+    )
 
 
 def drop(tables, *assets):

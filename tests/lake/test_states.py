@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from lake_making import Doc, Run, embed, make_committer, make_receipt, make_segment, make_spec, make_tables, rows_of
 
 from smart_jobs import codec, schema, storage
-from smart_jobs.lake import groups, known, table, writer
+from smart_jobs.lake import groups, known, layout, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease
 from smart_jobs.lake.states import GAP, StatesReader
-from smart_jobs.lake.transcode import transcode
 from smart_jobs.records import Embedding, JobError
+from smart_jobs.upkeep.transcode import transcode
 
 FILES, PER_FILE = 4, 6
 
@@ -49,14 +49,14 @@ def lake(request, tmp_path_factory):
 def test_any_ids_in_any_order_give_their_states_in_that_order(lake, data):
     tables, expected = lake
     ids = data.draw(st.lists(st.sampled_from(sorted(expected)), max_size=40))
-    found = StatesReader(table.snapshot(tables)).read(np.array(ids, np.int64))
+    found = StatesReader(layout.snapshot(tables)).read(np.array(ids, np.int64))
     parts = [expected[key] for key in ids]
     np.testing.assert_array_equal(found.offsets, np.cumsum([0, *(len(part) for part in parts)]))
     np.testing.assert_array_equal(found.values, np.concatenate(parts) if parts else np.empty((0, 4), np.float32))
 
 
 def test_an_empty_lake_has_no_states_and_says_so(tmp_path):
-    reader = StatesReader(table.snapshot(make_tables(tmp_path)))
+    reader = StatesReader(layout.snapshot(make_tables(tmp_path)))
     assert reader.read(np.empty(0, np.int64)).values.shape == (0, 4)
     with pytest.raises(JobError, match="segment 7: "):
         reader.read(np.array([7]))
@@ -66,7 +66,7 @@ def test_an_empty_lake_has_no_states_and_says_so(tmp_path):
 def test_an_id_that_the_lake_lacks_is_named(lake, missing):
     tables, expected = lake
     with pytest.raises(JobError, match=f"segment {missing}: pooled names it, hidden_states lacks it"):
-        StatesReader(table.snapshot(tables)).read(np.array([*expected, missing]))
+        StatesReader(layout.snapshot(tables)).read(np.array([*expected, missing]))
 
 
 def stored_as(embedding, name):
@@ -81,7 +81,7 @@ def test_stored_queries_keep_full_precision_beside_documents_of_any_codec(tmp_pa
     committer = make_committer(tables)
     committer.add(make_receipt(tables, [document, query]))
     committer.commit()
-    found = StatesReader(table.snapshot(tables)).read(np.array([document.segment_id, query.segment_id]))
+    found = StatesReader(layout.snapshot(tables)).read(np.array([document.segment_id, query.segment_id]))
     at = found.offsets[1]
     np.testing.assert_array_equal(found.values[:at], stored_as(embed(document), name))
     np.testing.assert_array_equal(found.values[at:], codec.unit(embed(query).states))
@@ -91,7 +91,7 @@ def test_stored_queries_keep_full_precision_beside_documents_of_any_codec(tmp_pa
 
 def test_after_a_transcoding_every_version_is_read_by_its_own_codecs(tmp_path):
     tables, expected = filled(tmp_path, "int8")
-    old = table.snapshot(tables)
+    old = layout.snapshot(tables)
     name = sorted(table.files_of(old.hidden_states))[0]
     root = tables.table_uri(schema.HIDDEN_STATES)
     rows = transcode(pq.read_table(storage.join(root, name)).cast(schema.HIDDEN_STATES.columns), "binary")
@@ -101,7 +101,7 @@ def test_after_a_transcoding_every_version_is_read_by_its_own_codecs(tmp_path):
     handle = table.open_table(root)
     file = table.File("coarse.parquet", data.size, rows.num_rows, table.stats(rows.num_rows))
     table.commit(handle, table.Change([file], [name], {}, {}))
-    new = table.Snapshot(tables, old.pooled, handle)
+    new = layout.Snapshot(tables, old.pooled, handle)
     coarse = set(rows["segment_id"].to_pylist())
     for snapshot, changed in ((old, set()), (new, coarse)):
         ids = np.array(sorted(expected))
@@ -125,26 +125,26 @@ def offsets_naming(tables, name, metadata):
 
 def test_offsets_that_name_no_codec_are_those_of_the_tables(tmp_path):
     tables, expected = filled(tmp_path, "int4")
-    for name in table.files_of(table.snapshot(tables).hidden_states):
+    for name in table.files_of(layout.snapshot(tables).hidden_states):
         offsets_naming(tables, name, None)
-    found = StatesReader(table.snapshot(tables)).read(np.array(sorted(expected)))
+    found = StatesReader(layout.snapshot(tables)).read(np.array(sorted(expected)))
     np.testing.assert_array_equal(found.values, np.concatenate([expected[key] for key in sorted(expected)]))
 
 
 def test_a_codec_of_another_release_is_one_line(tmp_path):
     tables, _ = filled(tmp_path)
-    offsets_naming(tables, next(table.files_of(table.snapshot(tables).hidden_states)), {"codec": "int2"})
+    offsets_naming(tables, next(table.files_of(layout.snapshot(tables).hidden_states)), {"codec": "int2"})
     with pytest.raises(JobError, match="states stored as int2; expected one of float32, bf16, int8, int4, binary"):
-        StatesReader(table.snapshot(tables))
+        StatesReader(layout.snapshot(tables))
 
 
 def test_missing_offsets_are_named(tmp_path):
     tables, _ = filled(tmp_path)
     root = tables.table_uri(schema.HIDDEN_STATES)
-    name = next(table.files_of(table.snapshot(tables).hidden_states))
+    name = next(table.files_of(layout.snapshot(tables).hidden_states))
     storage.delete(writer.offsets_uri(root, name))
     with pytest.raises(JobError, match=rf"{name.removesuffix('.parquet')}\.arrow: missing"):
-        StatesReader(table.snapshot(tables))
+        StatesReader(layout.snapshot(tables))
 
 
 class Counted:
@@ -173,7 +173,7 @@ class CountedFile:
 
 
 def test_little_more_than_the_asked_bytes_are_read(tmp_path, monkeypatch):
-    tables = table.create_encoder(table.create_lake(str(tmp_path)), make_spec(dim=256), "float32")
+    tables = layout.create_encoder(layout.create_lake(str(tmp_path)), make_spec(dim=256), "float32")
     segments = [make_segment("u", "v1", i, 300) for i in range(300)]
     random = np.random.default_rng(0)
     states = {s.segment_id: codec.unit(random.standard_normal((32, 256))) for s in segments}
@@ -187,7 +187,7 @@ def test_little_more_than_the_asked_bytes_are_read(tmp_path, monkeypatch):
     committer.commit()
     one = 32 * 256 * 4
     assert committer.counts.states_bytes > 300 * one
-    reader = StatesReader(table.snapshot(tables))
+    reader = StatesReader(layout.snapshot(tables))
     wanted = np.array([segments[i].segment_id for i in (250, 10, 11, 12, 290, 10)])
     counted = Counted(monkeypatch)
     found = reader.read(wanted)
@@ -199,7 +199,7 @@ def test_little_more_than_the_asked_bytes_are_read(tmp_path, monkeypatch):
 def test_only_files_of_the_snapshots_version_are_read(tmp_path, monkeypatch):
     tables = make_tables(tmp_path)
     Run().ingest(tables, [Doc("a", "v1", "gg")], 1)
-    old = table.snapshot(tables)
+    old = layout.snapshot(tables)
     kept = set(table.files_of(old.hidden_states))
     Run().ingest(tables, [Doc("b", "v1", "gg")], 2)
     counted = Counted(monkeypatch)
@@ -217,7 +217,7 @@ def test_states_of_uncommitted_receipts_are_not_seen(tmp_path):
     stray = make_segment("stray", "v1", 0, 1)
     make_receipt(tables, [stray])
     with pytest.raises(JobError, match=f"segment {stray.segment_id}"):
-        StatesReader(table.snapshot(tables)).read(np.array([stray.segment_id]))
+        StatesReader(layout.snapshot(tables)).read(np.array([stray.segment_id]))
 
 
 def test_states_are_readable_while_their_rows_still_wait(tmp_path):
@@ -228,6 +228,6 @@ def test_states_are_readable_while_their_rows_still_wait(tmp_path):
     committer = Committer(tables, held, known.load(tables, waiting.rows, known.passing(())), waiting)
     committer.add(make_receipt(tables, [make_segment("a", "v2", 0, 2)]))
     committer.commit()
-    snapshot = table.snapshot(tables)
+    snapshot = layout.snapshot(tables)
     ids = table.read(snapshot.pooled, ["segment_id"])["segment_id"].to_numpy()
     assert StatesReader(snapshot).read(ids).offsets[-1] == len(embed(make_segment("a", "v1", 0, 1)).states)

@@ -23,7 +23,7 @@ from lake_making import (
 )
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import table
+from smart_jobs.lake import layout, table
 from smart_jobs.lake.table import Change
 from smart_jobs.records import AssetError, Embedding, JobError
 
@@ -68,7 +68,7 @@ def plain_type(kind):
 
 
 def test_making_a_lake_again_changes_nothing(tables):
-    again = table.create_encoder(table.create_lake(tables.lake.uri), tables.spec, None)
+    again = layout.create_encoder(layout.create_lake(tables.lake.uri), tables.spec, None)
     assert again == tables
     assert {plain(tables, kind).version() for kind in TABLES} == {0}
 
@@ -77,18 +77,18 @@ def test_a_folder_without_a_lake_is_one_line(tmp_path):
     with pytest.raises(
         JobError, match=f"lake {tmp_path}: no lake there; `smart-jobs ingest source=… lake={tmp_path}` makes one"
     ):
-        table.open_lake(str(tmp_path))
+        layout.open_lake(str(tmp_path))
 
 
 def test_a_missing_encoder_names_those_that_there_are(tables):
     other = make_spec("other").full_name
     with pytest.raises(JobError, match=f"with {other}; encoders there: {tables.spec.full_name}"):
-        table.open_encoder(tables.lake, other)
+        layout.open_encoder(tables.lake, other)
 
 
 def test_an_empty_lake_says_that_it_has_no_encoders(tmp_path):
     with pytest.raises(JobError, match=r"encoders there: none$"):
-        table.open_encoder(table.create_lake(str(tmp_path)), "x-1")
+        layout.open_encoder(layout.create_lake(str(tmp_path)), "x-1")
 
 
 def test_a_missing_table_is_one_line(tables):
@@ -99,14 +99,14 @@ def test_a_missing_table_is_one_line(tables):
 
 def test_another_codec_is_refused_and_the_same_is_not(tables):
     with pytest.raises(JobError, match=f"^codec=int8: the states of {tables.spec.full_name} are stored as float32"):
-        table.create_encoder(tables.lake, tables.spec, "int8")
-    assert table.create_encoder(tables.lake, tables.spec, "float32").codec == "float32"
+        layout.create_encoder(tables.lake, tables.spec, "int8")
+    assert layout.create_encoder(tables.lake, tables.spec, "float32").codec == "float32"
 
 
 def test_an_equal_encoder_under_another_name_is_refused(tables):
     with pytest.raises(JobError, match=f"^encoder twin: .* has the same encoder as {tables.spec.full_name}"):
-        table.create_encoder(tables.lake, make_spec("twin"), None)
-    assert table.encoders(tables.lake) == [tables.spec.full_name]
+        layout.create_encoder(tables.lake, make_spec("twin"), None)
+    assert layout.encoders(tables.lake) == [tables.spec.full_name]
 
 
 def commit_rows(tables, kind, rows, app="a test"):
@@ -125,7 +125,7 @@ def filled(tables):
     ]
     for number, rows in enumerate(files):
         if number == 2:
-            table.append(tables.lake, schema.FAILURES, rows, "another app")
+            layout.append(tables.lake, schema.FAILURES, rows, "another app")
         else:
             commit_rows(tables, schema.FAILURES, rows)
     return [row for rows in files for row in rows]
@@ -209,7 +209,12 @@ def test_appends_of_two_apps_from_stale_handles_both_land(tables):
 
 def test_appends_at_the_same_moment_all_land(tables):
     def one(number):
-        table.append(tables.lake, schema.ASSETS, [asset_row(Doc(str(number), "v1", "g"), "run")], f"app {number}")
+        table.append(
+            tables.lake.table_uri(schema.ASSETS),
+            schema.ASSETS,
+            [asset_row(Doc(str(number), "v1", "g"), "run")],
+            f"app {number}",
+        )
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(one, range(8)))
@@ -218,20 +223,20 @@ def test_appends_at_the_same_moment_all_land(tables):
 
 def test_a_snapshot_pins_the_states_that_pooled_names(tables):
     Run().ingest(tables, [Doc("a", "v1", "gg")], 1)
-    before = table.snapshot(tables)
+    before = layout.snapshot(tables)
     stray = make_receipt(tables, [make_segment("b", "v1", 0, 1)])
     (file,) = stray["states"][0].as_py()
     add = table.File(file["path"], file["size"], file["rows"], table.stats(file["rows"]))
     states = table.open_table(tables.table_uri(schema.HIDDEN_STATES))
     table.commit(states, Change([add], [], {"a run that was killed": 1}, {}))
-    after = table.snapshot(tables)
+    after = layout.snapshot(tables)
     assert after.versions() == before.versions()
     assert after.versions()["hidden_states"] == {"table_id": table.table_id(states), "version": states.version() - 1}
     assert set(table.files_of(after.hidden_states)) == set(table.files_of(states)) - {file["path"]}
 
 
 def test_the_first_snapshot_is_empty(tables):
-    assert [pin["version"] for pin in table.snapshot(tables).versions().values()] == [0, 0]
+    assert [pin["version"] for pin in layout.snapshot(tables).versions().values()] == [0, 0]
 
 
 @pytest.mark.parametrize(

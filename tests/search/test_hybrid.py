@@ -11,8 +11,8 @@ from lake_making import make_committer, make_segment, make_tables
 from smart_jobs import schema, storage
 from smart_jobs.index import build, manifest
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
-from smart_jobs.lake import table, writer
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake import layout, table, writer
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import Embedding, JobError
 from smart_jobs.search import hybrid
 from smart_jobs.search.hybrid import Weights
@@ -161,7 +161,7 @@ def test_two_stages_score_the_candidates_exactly(stored):
 
 def add_index(tables: EncoderTables) -> None:
     """An exact index over everything in pooled, as `smart-jobs index` writes it."""
-    snapshot = table.snapshot(tables)
+    snapshot = layout.snapshot(tables)
     rows = table.read(snapshot.pooled, ["segment_id", "pooled"]).sort_by("segment_id")
     ids, vectors = rows["segment_id"].to_numpy(), hybrid.matrix(rows["pooled"], DIM)
     files = {INDEX_FILE: build.save(build.build(ids, vectors, build.plan(len(ids), DIM)))}

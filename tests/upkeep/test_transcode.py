@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from smart_jobs import codec, schema
-from smart_jobs.lake.transcode import transcode
 from smart_jobs.records import JobError
+from smart_jobs.upkeep.transcode import transcode
 
 DIM = 7
 DOWN = [(fine, coarse) for fine, coarse in itertools.product(codec.CODECS, repeat=2)

@@ -6,9 +6,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import datafiles
-from smart_jobs.lake.findings import Damage, Findings
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake.layout import EncoderTables
+from smart_jobs.upkeep import datafiles
+from smart_jobs.upkeep.findings import Damage, Findings
 
 PLAIN = ["segment_id", "asset_id", "uri", "version", "ordinal", "of", "n_tokens"]
 PARTS = ["asset_id", "version", "ordinal"]

@@ -8,7 +8,8 @@ from collections.abc import Collection
 from datetime import datetime
 
 from smart_jobs import storage
-from smart_jobs.lake import datafiles, table
+from smart_jobs.lake import table
+from smart_jobs.upkeep import datafiles
 
 FILE = re.compile(r"^(\d{20})\.(json|checkpoint\.parquet|checkpoint\..+)$")
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from smart_jobs import schema, storage
 from smart_jobs.lake import table, writer
-from smart_jobs.lake.table import EncoderTables, File
+from smart_jobs.lake.layout import EncoderTables
+from smart_jobs.lake.table import File
 
 
 def write(tables: EncoderTables, rows: pa.Table) -> File:

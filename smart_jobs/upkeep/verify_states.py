@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smart_jobs import codec, schema, storage
-from smart_jobs.lake import datafiles, pages
-from smart_jobs.lake.findings import Damage, Findings
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake import pages
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.writer import offsets_uri
 from smart_jobs.records import Codec
+from smart_jobs.upkeep import datafiles
+from smart_jobs.upkeep.findings import Damage, Findings
 
 LIGHT = ["segment_id", "n_tokens", "dim", "codec"]
 Ranges = list[tuple[int, int]]

@@ -5,8 +5,8 @@ import pyarrow.compute as pc
 
 from smart_jobs import schema, storage
 from smart_jobs.lake import rewriting
-from smart_jobs.lake.table import EncoderTables, Lake
-from smart_jobs.lake.vacuum import Going
+from smart_jobs.lake.layout import EncoderTables, Lake
+from smart_jobs.upkeep.vacuum import Going
 
 MARKER, DROPPED = "encoder.json", "dropped.json"
 

@@ -8,9 +8,10 @@ from lake_making import rows_of
 
 from smart_jobs import codec, schema
 from smart_jobs.flow import verifying
-from smart_jobs.lake import groups, lease, recoding, table
+from smart_jobs.lake import groups, layout, lease
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.settings import Lake, Verify
+from smart_jobs.upkeep import recoding
 
 
 class Killed(BaseException):
@@ -48,10 +49,10 @@ def test_every_state_is_what_the_codec_makes_of_it(tmp_path, wanted):
     tables = make_lake(tmp_path / "lake", DOCS)
     assert recode(tables) > 1
     assert stored(tables) == wanted
-    again = table.open_encoder(tables.lake, tables.spec.full_name)
+    again = layout.open_encoder(tables.lake, tables.spec.full_name)
     assert again.codec == "int8"
     ids = np.array(sorted(wanted))
-    found = StatesReader(table.snapshot(again)).read(ids)
+    found = StatesReader(layout.snapshot(again)).read(ids)
     first = codec.decode(wanted[int(ids[0])][1], int(found.offsets[1]), tables.spec.dim, "int8")
     assert (found.values[: found.offsets[1]] == first).all()
     assert verifying.run(Verify(lake=Lake(uri=tables.lake.uri)))["whole"]
@@ -72,4 +73,4 @@ def test_killed_at_any_step_the_next_run_goes_on(tmp_path, wanted):
             recode(tables, reached)
         recode(tables)
         assert stored(tables) == wanted, steps[at]
-        assert table.open_encoder(tables.lake, tables.spec.full_name).codec == "int8"
+        assert layout.open_encoder(tables.lake, tables.spec.full_name).codec == "int8"

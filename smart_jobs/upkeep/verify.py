@@ -11,12 +11,13 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import datafiles, pending, table, verify_files
-from smart_jobs.lake.findings import Damage, Findings
-from smart_jobs.lake.table import EncoderTables, Lake
-from smart_jobs.lake.verify_pooled import PARTS, PooledCheck
-from smart_jobs.lake.verify_states import StatesCheck
+from smart_jobs.lake import layout, pending, table
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.records import JobError
+from smart_jobs.upkeep import datafiles, verify_files
+from smart_jobs.upkeep.findings import Damage, Findings
+from smart_jobs.upkeep.verify_pooled import PARTS, PooledCheck
+from smart_jobs.upkeep.verify_states import StatesCheck
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ def label(uri: str, lake: Lake) -> str:
 def shared(lake: Lake, findings: Findings, checked: Checked) -> dict[str, set[str]]:
     """Check the tables that all encoders share; the files of each that cannot be trusted."""
     bad: dict[str, set[str]] = {}
-    opened = [table.open_encoder(lake, name) for name in table.encoders(lake)]
+    opened = [layout.open_encoder(lake, name) for name in layout.encoders(lake)]
     also = frozenset(name for tables in opened for name in _pending_files(tables))
     for kind in schema.LAKE_TABLES:
         uri = lake.table_uri(kind)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from smart_jobs import storage
 from smart_jobs.index import manifest
 from smart_jobs.index.manifest import MANIFEST, Pin
-from smart_jobs.lake.findings import Findings
 from smart_jobs.records import JobError
+from smart_jobs.upkeep.findings import Findings
 
 Problem = Callable[[str, int], str | None]
 """Table id and version -> why it cannot be read, or None."""

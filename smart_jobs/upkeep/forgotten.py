@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import datafiles, table
-from smart_jobs.lake.table import EncoderTables, Lake
-from smart_jobs.lake.vacuum import Going
+from smart_jobs.lake import layout, table
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.writer import offsets_uri
+from smart_jobs.upkeep import datafiles
+from smart_jobs.upkeep.vacuum import Going
 
 SHARED = (schema.FAILURES, schema.ASSETS)
 """The shared tables whose rows name assets."""
@@ -87,5 +88,5 @@ def _has(uri: str, name: str, segments: set[int]) -> bool:
 def remain(lake: Lake, assets: Collection[str]) -> bool:
     """Whether a file that no newest version has still holds one of them."""
     uris = [lake.table_uri(kind) for kind in SHARED]
-    uris += [table.open_encoder(lake, name).table_uri(schema.POOLED) for name in table.encoders(lake)]
+    uris += [layout.open_encoder(lake, name).table_uri(schema.POOLED) for name in layout.encoders(lake)]
     return any(_replaced(uri, holders(uri, assets)) for uri in uris)

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from deltalake.exceptions import DeltaError
 
 from smart_jobs import schema
-from smart_jobs.lake import datafiles, table
-from smart_jobs.lake.table import Lake
+from smart_jobs.lake import layout, table
+from smart_jobs.lake.layout import Lake
 from smart_jobs.records import JobError
+from smart_jobs.upkeep import datafiles
 
 
 class Versions:
@@ -17,8 +18,8 @@ class Versions:
         self._uris: dict[str, str] = {}
         self._told: dict[tuple[str, int], str | None] = {}
         for lake in lakes:
-            for name in table.encoders(lake):
-                tables = table.open_encoder(lake, name)
+            for name in layout.encoders(lake):
+                tables = layout.open_encoder(lake, name)
                 for kind in schema.ENCODER_TABLES:
                     self._add(tables.table_uri(kind))
 

@@ -13,10 +13,12 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import datafiles, restating, table
+from smart_jobs.lake import table
 from smart_jobs.lake.groups import Groups
-from smart_jobs.lake.table import Change, EncoderTables, File, Lake
+from smart_jobs.lake.layout import EncoderTables, Lake
+from smart_jobs.lake.table import Change, File
 from smart_jobs.lake.writer import offsets_uri
+from smart_jobs.upkeep import datafiles, restating
 
 
 def pack(sizes: Mapping[str, int], must: Collection[str], target: int) -> list[list[str]]:

@@ -9,10 +9,12 @@ import pyarrow.compute as pc
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from smart_jobs import schema
-from smart_jobs.lake import compact, evaluated, forgotten, groups, rewriting, table
+from smart_jobs.lake import groups, layout, rewriting, table
+from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.lease import Lease
-from smart_jobs.lake.table import Change, EncoderTables, Lake
+from smart_jobs.lake.table import Change
 from smart_jobs.records import JobError
+from smart_jobs.upkeep import compact, evaluated, forgotten
 
 
 def from_encoder(tables: EncoderTables, held: Lease, asset: str) -> int:
@@ -50,8 +52,8 @@ def evaluations(lakes: Collection[Lake], asset: str) -> list[str]:
     outer, *_ = lakes
     held: dict[str, tuple[str, set[str]]] = {}
     for lake in lakes:
-        for name in table.encoders(lake):
-            uri = table.open_encoder(lake, name).table_uri(schema.POOLED)
+        for name in layout.encoders(lake):
+            uri = layout.open_encoder(lake, name).table_uri(schema.POOLED)
             held[table.table_id(table.open_table(uri))] = (uri, set(forgotten.holders(uri, [asset])))
     return [
         run_id

@@ -9,11 +9,12 @@ from datetime import datetime
 from deltalake.exceptions import DeltaError
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import datafiles, pending, table
-from smart_jobs.lake.datafiles import Lying
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake import pending, table
+from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.writer import offsets_uri
 from smart_jobs.records import JobError
+from smart_jobs.upkeep import datafiles
+from smart_jobs.upkeep.datafiles import Lying
 
 Going = dict[str, int]
 """{URI: bytes} of what is to be deleted."""

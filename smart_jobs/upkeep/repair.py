@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import datafiles, pending, restating, rewriting, table, writer
-from smart_jobs.lake.findings import Damage
+from smart_jobs.lake import pending, rewriting, table, writer
 from smart_jobs.lake.groups import Groups
-from smart_jobs.lake.table import Change, EncoderTables, Lake
+from smart_jobs.lake.layout import EncoderTables, Lake
+from smart_jobs.lake.table import Change
+from smart_jobs.upkeep import datafiles, restating
+from smart_jobs.upkeep.findings import Damage
 
 
 def shared(lake: Lake, kind: schema.Table, bad: Collection[str]) -> None:

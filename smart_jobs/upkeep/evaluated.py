@@ -10,7 +10,8 @@ from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema
 from smart_jobs.lake import rewriting, table
-from smart_jobs.lake.table import Change, Lake
+from smart_jobs.lake.layout import Lake
+from smart_jobs.lake.table import Change
 
 Pin = tuple[str, int]
 """A table's id, and one of its versions."""

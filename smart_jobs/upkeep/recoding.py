@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import datafiles, restating, table
+from smart_jobs.lake import table
 from smart_jobs.lake.groups import Groups
-from smart_jobs.lake.table import EncoderTables
+from smart_jobs.lake.layout import EncoderTables
+from smart_jobs.upkeep import datafiles, restating
 
 Change = Callable[[pa.Table], pa.Table]
 """Rows of hidden_states -> the same rows in the codec that is wanted."""

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import datafiles
-from smart_jobs.lake.datafiles import UNREADABLE, Lying, Named
-from smart_jobs.lake.findings import Findings
+from smart_jobs.upkeep import datafiles
+from smart_jobs.upkeep.datafiles import UNREADABLE, Lying, Named
+from smart_jobs.upkeep.findings import Findings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""A lake is kept: is it whole, what may go, what has to."""
