@@ -1,6 +1,6 @@
 """The hidden states of given segments, read at the bytes where they lie."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
@@ -11,7 +11,7 @@ import pyarrow as pa
 from smart_jobs import codec, schema, storage
 from smart_jobs.lake import table as tables_of
 from smart_jobs.lake.table import Snapshot
-from smart_jobs.lake.writer import offsets_uri
+from smart_jobs.lake.writer import blob_column, offsets_uri
 from smart_jobs.records import Codec, JobError
 
 GAP = 1 << 16
@@ -67,33 +67,37 @@ class StatesReader:
         return cast("Codec", named)
 
     def read(self, segment_ids: np.ndarray) -> Ragged:
-        """The states of (s,) int64 ids, in their order. Raises JobError for an id that the snapshot lacks."""
+        """The states of (s,) int64 ids, in their order. Raises JobError for an id that the snapshot lacks.
+
+        Holds, beside what it returns, the bytes of a file's wanted values for each of the `READERS`.
+        """
         at = self._positions(segment_ids)
-        blobs = self._blobs(at)
-        counts = self._n[at].astype(np.int64)
-        kinds, dim = [self._codecs[file] for file in self._file[at]], self._tables.spec.dim
-        values = [codec.decode(blob, int(n), dim, kind) for blob, n, kind in zip(blobs, counts, kinds, strict=True)]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        return Ragged(np.concatenate(values) if values else np.empty((0, dim), np.float32), offsets)
+        offsets = np.concatenate([[0], np.cumsum(self._n[at], dtype=np.int64)])
+        values = np.empty((offsets[-1], self._tables.spec.dim), np.float32)
+
+        def put(i: int, blob: memoryview) -> None:
+            codec.decode_into(blob, values[offsets[i] : offsets[i + 1]], self._codecs[self._file[at[i]]])
+
+        self._each(at, put)
+        return Ragged(values, offsets)
 
     def stored(self, segment_ids: np.ndarray) -> pa.Table:
         """The rows of (s,) int64 ids as they are stored, in their order, in the schema of hidden_states."""
         at = self._positions(segment_ids)
+        blobs: list[memoryview] = [memoryview(b"")] * len(at)
+        self._each(at, blobs.__setitem__)
         kinds = [self._codecs[file] for file in self._file[at]]
         dims = np.full(len(at), self._tables.spec.dim, np.int32)
-        columns = [segment_ids, self._n[at], dims, pa.array(kinds, pa.string()), pa.array(self._blobs(at), pa.binary())]
+        columns = [segment_ids, self._n[at], dims, pa.array(kinds, pa.string()), blob_column(blobs)]
         return pa.table(columns, schema=schema.HIDDEN_STATES.columns)
 
-    def _blobs(self, at: np.ndarray) -> list[bytes]:
-        blobs: list[bytes] = [b""] * len(at)
-        files = np.unique(self._file[at])
-        wanted = [np.flatnonzero(self._file[at] == file) for file in files]
+    def _each(self, at: np.ndarray, use: Callable[[int, memoryview], None]) -> None:
+        """Give every value to `use`, with its place in `at`, in no order and several at a time."""
+        files = self._file[at]
         with ThreadPoolExecutor(READERS) as pool:
-            fetched = pool.map(self._fetch, [self._files[file] for file in files], [at[rows] for rows in wanted])
-            for rows, found in zip(wanted, fetched, strict=True):
-                for i, blob in zip(rows, found, strict=True):
-                    blobs[i] = blob
-        return blobs
+            rows = [np.flatnonzero(files == file) for file in np.unique(files)]
+            for _ in pool.map(lambda mine: self._fetch(at, mine, use), rows):
+                pass
 
     def _positions(self, segment_ids: np.ndarray) -> np.ndarray:
         at = np.searchsorted(self._ids, segment_ids)
@@ -104,20 +108,19 @@ class StatesReader:
             raise JobError(f"segment {missing}: pooled names it, hidden_states lacks it; run `smart-jobs verify`")
         return at
 
-    def _fetch(self, name: str, at: np.ndarray) -> list[bytes]:
-        """The bytes at these positions of the offsets, neighbours in one read."""
-        order = np.argsort(self._offset[at])
-        starts, lengths = self._offset[at][order], self._length[at][order]
+    def _fetch(self, at: np.ndarray, rows: np.ndarray, use: Callable[[int, memoryview], None]) -> None:
+        """Read the values at[rows] of one file, neighbours in one read."""
+        rows = rows[np.argsort(self._offset[at[rows]])]
+        starts, lengths = self._offset[at[rows]], self._length[at[rows]]
         runs = _runs(starts, lengths)
         begins = [int(starts[first]) for first, _ in runs]
         ends = [int(starts[last] + lengths[last]) for _, last in runs]
+        name = self._files[self._file[at[rows[0]]]]
         blocks = storage.read_ranges(storage.join(self._root, name), begins, ends)
-        found: list[bytes] = [b""] * len(at)
         for (first, last), begin, block in zip(runs, begins, blocks, strict=True):
             for i in range(first, last + 1):
                 start = int(starts[i]) - begin
-                found[order[i]] = block[start : start + int(lengths[i])]
-        return found
+                use(int(rows[i]), block[start : start + int(lengths[i])])
 
 
 def _runs(starts: np.ndarray, lengths: np.ndarray) -> Sequence[tuple[int, int]]:

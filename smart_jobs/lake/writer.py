@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -107,32 +108,45 @@ def _states_rows(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]
             pa.array([len(embedding.states) for _, embedding in good], pa.int32()),
             pa.array([embedding.states.shape[1] for _, embedding in good], pa.int32()),
             pa.array(kinds, pa.string()),
-            pa.array(blobs, pa.binary()),
+            blob_column(blobs),
         ],
         schema=schema.HIDDEN_STATES.columns,
     )
 
 
+def blob_column(blobs: Sequence[bytes | memoryview]) -> pa.ChunkedArray:
+    """A binary column of these values where they lie: a chunk for each, nothing is copied."""
+    kind = pa.binary()
+    chunks = [
+        pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(np.array([0, len(blob)], np.int32)), pa.py_buffer(blob)])
+        for blob in blobs
+    ]
+    return pa.chunked_array(chunks, kind)
+
+
 def write_states(tables: EncoderTables, rows: pa.Table) -> list[dict[str, Any]]:
     """Write rows of hidden_states, a file with its offsets for each codec among them; {path, size, rows} of each."""
-    return [
-        _write_file(tables, rows.filter(pc.equal(rows["codec"], kind)))
-        for kind in sorted(rows["codec"].unique().to_pylist())
-    ]
+    kinds = sorted(rows["codec"].unique().to_pylist())
+    if len(kinds) == 1:
+        return [_write_file(tables, rows)]
+    return [_write_file(tables, rows.filter(pc.equal(rows["codec"], kind))) for kind in kinds]
 
 
 def _write_file(tables: EncoderTables, rows: pa.Table) -> dict[str, Any]:
-    data = states_file(rows)
     name = f"{uuid.uuid4().hex}.parquet"
     root = tables.table_uri(schema.HIDDEN_STATES)
-    storage.write_bytes(offsets_uri(root, name), offsets_file(rows, data))
-    storage.write_bytes(storage.join(root, name), data.to_pybytes())
+    with storage.open_output(storage.join(root, name)) as output:
+        write_rows(rows, output.sink)
+        data = output.content()
+        storage.write_bytes(offsets_uri(root, name), offsets_file(rows, data))
     return {"path": name, "size": data.size, "rows": rows.num_rows}
 
 
-def states_file(rows: pa.Table) -> pa.Buffer:
-    """The one layout of hidden_states' data files: a page for every value, PLAIN, uncompressed, no dictionary."""
-    sink = pa.BufferOutputStream()
+def write_rows(rows: pa.Table, sink: pa.NativeFile) -> None:
+    """The one layout of hidden_states' data files: a page for every value, PLAIN, uncompressed, no dictionary.
+
+    A page at a time goes to `sink`, so that little more than the largest value is held beside the rows.
+    """
     pq.write_table(
         rows,
         sink,
@@ -144,6 +158,12 @@ def states_file(rows: pa.Table) -> pa.Buffer:
         data_page_version="1.0",
         store_schema=False,
     )
+
+
+def states_file(rows: pa.Table) -> pa.Buffer:
+    """A states file in memory."""
+    sink = pa.BufferOutputStream()
+    write_rows(rows, sink)
     return sink.getvalue()
 
 
