@@ -2,14 +2,12 @@
 
 import contextlib
 import errno
-import itertools
 import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 BUFFER = 1 << 20
@@ -23,12 +21,12 @@ class Output:
     sink: pa.NativeFile
     _written: Path | None = None
 
-    def content(self) -> pa.Buffer:
-        """All that was written: a map of the file, or the memory that holds it. Nothing can be written after it."""
+    def reopened(self) -> pa.NativeFile:
+        """What was written, to be read; nothing can be written after it."""
         if self._written is None:
-            return self.sink.getvalue()
+            return pa.BufferReader(self.sink.getvalue())
         self.sink.close()
-        return pa.memory_map(str(self._written)).read_buffer()
+        return pa.OSFile(str(self._written))
 
 
 @contextlib.contextmanager
@@ -62,18 +60,20 @@ def create_bytes(path: str, data: bytes) -> bool:
     return True
 
 
-def read_ranges(path: str, starts: Sequence[int], ends: Sequence[int]) -> list[memoryview]:
-    """The bytes of each range, all in one new block of memory. Raises OSError where the file ends before."""
-    offsets = np.cumsum([0, *(end - start for start, end in zip(starts, ends, strict=True))]).tolist()
-    block = np.empty(offsets[-1], np.uint8).data
-    parts = [block[first:last] for first, last in itertools.pairwise(offsets)]
+def read_into(path: str, starts: Sequence[int], parts: Sequence[memoryview]) -> None:
+    """Fill each part with the bytes from its start on. Raises OSError where the file ends before.
+
+    The system is told of all of them first, and to read nothing else: it would read up to 8 MB ahead of each.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        for start, part in zip(starts, parts, strict=True):
+            os.posix_fadvise(descriptor, start, len(part), os.POSIX_FADV_WILLNEED)
         for start, part in zip(starts, parts, strict=True):
             _read(path, descriptor, start, part)
     finally:
         os.close(descriptor)
-    return parts
 
 
 def _read(path: str, descriptor: int, start: int, part: memoryview) -> None:

@@ -125,20 +125,24 @@ def read_bytes(uri: str) -> bytes:
         return handle.read()
 
 
-def read_ranges(uri: str, starts: Sequence[int], ends: Sequence[int]) -> list[memoryview]:
-    """The bytes of each range [start, end) of one file. Raises OSError where the file ends before."""
-    if stores.serves(uri):
-        return [memoryview(part) for part in objects.read_ranges(uri, starts, ends)]
+def read_into(uri: str, starts: Sequence[int], parts: Sequence[memoryview]) -> None:
+    """Fill each part with the bytes of one file from its start on. Raises OSError where the file ends before."""
     if not has_scheme(uri):
-        return disk.read_ranges(absolute(uri), starts, ends)
-    found = []
+        disk.read_into(absolute(uri), starts, parts)
+        return
+    ends = [start + len(part) for start, part in zip(starts, parts, strict=True)]
+    found = objects.read_ranges(uri, starts, ends) if stores.serves(uri) else _ranges(uri, starts, ends)
+    for part, end, data in zip(parts, ends, found, strict=True):
+        if len(data) != len(part):
+            raise OSError(f"{uri}: ends at byte {end - len(part) + len(data)}, expected {end} or more")
+        part[:] = data
+
+
+def _ranges(uri: str, starts: Sequence[int], ends: Sequence[int]) -> Iterator[bytes]:
     with open_input(uri) as handle:
         for start, end in zip(starts, ends, strict=True):
             handle.seek(start)
-            found.append(memoryview(handle.read(end - start)))
-            if len(found[-1]) < end - start:
-                raise OSError(f"{uri}: ends at byte {start + len(found[-1])}, expected {end} or more")
-    return found
+            yield handle.read(end - start)
 
 
 @contextlib.contextmanager
@@ -150,7 +154,7 @@ def open_output(uri: str) -> Iterator[Output]:
     if has_scheme(uri):
         output = Output(pa.BufferOutputStream())
         yield output
-        write_bytes(uri, memoryview(output.content()).cast("B"))
+        write_bytes(uri, memoryview(output.sink.getvalue()).cast("B"))
     else:
         with disk.open_output(absolute(uri)) as output:
             yield output

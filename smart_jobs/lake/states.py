@@ -11,11 +11,8 @@ import pyarrow as pa
 from smart_jobs import codec, schema, storage
 from smart_jobs.lake import table as tables_of
 from smart_jobs.lake.table import Snapshot
-from smart_jobs.lake.writer import blob_column, offsets_uri
+from smart_jobs.lake.writer import blobs, offsets_uri
 from smart_jobs.records import Codec, JobError
-
-GAP = 1 << 16
-"""Bytes between two wanted values that are read along rather than skipped."""
 
 READERS = 16
 """Files read at the same time: an object store takes its time over each."""
@@ -69,34 +66,37 @@ class StatesReader:
     def read(self, segment_ids: np.ndarray) -> Ragged:
         """The states of (s,) int64 ids, in their order. Raises JobError for an id that the snapshot lacks.
 
-        Holds, beside what it returns, the bytes of a file's wanted values for each of the `READERS`.
+        Holds, beside what it returns, what is stored for them in `READERS` files.
         """
         at = self._positions(segment_ids)
         offsets = np.concatenate([[0], np.cumsum(self._n[at], dtype=np.int64)])
         values = np.empty((offsets[-1], self._tables.spec.dim), np.float32)
 
-        def put(i: int, blob: memoryview) -> None:
-            codec.decode_into(blob, values[offsets[i] : offsets[i + 1]], self._codecs[self._file[at[i]]])
+        def decode(rows: np.ndarray) -> None:
+            _, parts = blobs(self._length[at[rows]])
+            self._fetch(at[rows], parts)
+            for i, part in zip(rows, parts, strict=True):
+                codec.decode_into(part, values[offsets[i] : offsets[i + 1]], self._codecs[self._file[at[i]]])
 
-        self._each(at, put)
+        self._by_file(at, decode)
         return Ragged(values, offsets)
 
     def stored(self, segment_ids: np.ndarray) -> pa.Table:
         """The rows of (s,) int64 ids as they are stored, in their order, in the schema of hidden_states."""
         at = self._positions(segment_ids)
-        blobs: list[memoryview] = [memoryview(b"")] * len(at)
-        self._each(at, blobs.__setitem__)
+        column, parts = blobs(self._length[at])
+        self._by_file(at, lambda rows: self._fetch(at[rows], [parts[i] for i in rows]))
         kinds = [self._codecs[file] for file in self._file[at]]
         dims = np.full(len(at), self._tables.spec.dim, np.int32)
-        columns = [segment_ids, self._n[at], dims, pa.array(kinds, pa.string()), blob_column(blobs)]
+        columns = [segment_ids, self._n[at], dims, pa.array(kinds, pa.string()), column]
         return pa.table(columns, schema=schema.HIDDEN_STATES.columns)
 
-    def _each(self, at: np.ndarray, use: Callable[[int, memoryview], None]) -> None:
-        """Give every value to `use`, with its place in `at`, in no order and several at a time."""
-        files = self._file[at]
+    def _by_file(self, at: np.ndarray, work: Callable[[np.ndarray], None]) -> None:
+        """Call `work` for every file, several at a time, with the rows of `at` that lie in it, as they lie there."""
+        order = np.lexsort((self._offset[at], self._file[at]))
+        rows = np.split(order, np.flatnonzero(np.diff(self._file[at][order])) + 1) if len(at) else []
         with ThreadPoolExecutor(READERS) as pool:
-            rows = [np.flatnonzero(files == file) for file in np.unique(files)]
-            for _ in pool.map(lambda mine: self._fetch(at, mine, use), rows):
+            for _ in pool.map(work, rows):
                 pass
 
     def _positions(self, segment_ids: np.ndarray) -> np.ndarray:
@@ -108,25 +108,7 @@ class StatesReader:
             raise JobError(f"segment {missing}: pooled names it, hidden_states lacks it; run `smart-jobs verify`")
         return at
 
-    def _fetch(self, at: np.ndarray, rows: np.ndarray, use: Callable[[int, memoryview], None]) -> None:
-        """Read the values at[rows] of one file, neighbours in one read."""
-        rows = rows[np.argsort(self._offset[at[rows]])]
-        starts, lengths = self._offset[at[rows]], self._length[at[rows]]
-        runs = _runs(starts, lengths)
-        begins = [int(starts[first]) for first, _ in runs]
-        ends = [int(starts[last] + lengths[last]) for _, last in runs]
-        name = self._files[self._file[at[rows[0]]]]
-        blocks = storage.read_ranges(storage.join(self._root, name), begins, ends)
-        for (first, last), begin, block in zip(runs, begins, blocks, strict=True):
-            for i in range(first, last + 1):
-                start = int(starts[i]) - begin
-                use(int(rows[i]), block[start : start + int(lengths[i])])
-
-
-def _runs(starts: np.ndarray, lengths: np.ndarray) -> Sequence[tuple[int, int]]:
-    """First and last index of the ranges that are read together; starts are sorted."""
-    gaps = starts[1:] - (starts[:-1] + lengths[:-1])
-    breaks = np.flatnonzero(gaps > GAP) + 1
-    firsts = np.concatenate([[0], breaks]).astype(int)
-    lasts = np.concatenate([breaks, [len(starts)]]).astype(int) - 1
-    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+    def _fetch(self, at: np.ndarray, parts: Sequence[memoryview]) -> None:
+        """Fill `parts` with the values at these positions of the offsets, all in one file."""
+        name = self._files[self._file[at[0]]]
+        storage.read_into(storage.join(self._root, name), self._offset[at].tolist(), parts)

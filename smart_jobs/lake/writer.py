@@ -1,5 +1,6 @@
 """The embeddings of one unit -> Parquet files of hidden states, their offsets beside them, and the receipt."""
 
+import itertools
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ OFFSETS = pa.schema(
 
 QUERY_CODEC: Codec = "float32"
 """Stored queries (an evaluation's) keep full precision, as a search's query has it."""
+
+CHUNK = 1 << 30
+"""Bytes of values after which a column goes on in another array: one holds less than 2 GiB."""
 
 Result = Embedding | AssetError
 
@@ -101,27 +105,36 @@ def _one_list(parts: Sequence[pa.Array], kind: pa.DataType) -> pa.Array:
 
 def _states_rows(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]]) -> pa.Table:
     kinds = [QUERY_CODEC if segment.side == "query" else cast("Codec", tables.codec) for segment, _ in good]
-    blobs = [codec.encode(embedding.states, kind) for (_, embedding), kind in zip(good, kinds, strict=True)]
+    states = [embedding.states for _, embedding in good]
+    column, parts = blobs(
+        [codec.size(len(rows), rows.shape[1], kind) for rows, kind in zip(states, kinds, strict=True)]
+    )
+    for rows, kind, part in zip(states, kinds, parts, strict=True):
+        part[:] = codec.encode(rows, kind)
     return pa.table(
         [
             pa.array([segment.segment_id for segment, _ in good], pa.int64()),
-            pa.array([len(embedding.states) for _, embedding in good], pa.int32()),
-            pa.array([embedding.states.shape[1] for _, embedding in good], pa.int32()),
+            pa.array([len(rows) for rows in states], pa.int32()),
+            pa.array([rows.shape[1] for rows in states], pa.int32()),
             pa.array(kinds, pa.string()),
-            blob_column(blobs),
+            column,
         ],
         schema=schema.HIDDEN_STATES.columns,
     )
 
 
-def blob_column(blobs: Sequence[bytes | memoryview]) -> pa.ChunkedArray:
-    """A binary column of these values where they lie: a chunk for each, nothing is copied."""
-    kind = pa.binary()
-    chunks = [
-        pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(np.array([0, len(blob)], np.int32)), pa.py_buffer(blob)])
-        for blob in blobs
-    ]
-    return pa.chunked_array(chunks, kind)
+def blobs(lengths: Sequence[int] | np.ndarray) -> tuple[pa.ChunkedArray, list[memoryview]]:
+    """A binary column of values of these lengths in bytes, and the memory of each, for the caller to fill."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    chunks, parts = [], []
+    for first, last in itertools.pairwise([0, *(np.flatnonzero(np.diff(ends // CHUNK)) + 1).tolist(), len(ends)]):
+        bounds = np.concatenate([[0], ends[first:last]]) - (ends[first - 1] if first else 0)
+        bounds[0] = 0
+        memory = np.empty(bounds[-1], np.uint8)
+        buffers = [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(memory)]
+        chunks.append(pa.Array.from_buffers(pa.binary(), last - first, buffers))
+        parts += [memory.data[start:end] for start, end in itertools.pairwise(bounds.tolist())]
+    return pa.chunked_array(chunks, pa.binary()), parts
 
 
 def write_states(tables: EncoderTables, rows: pa.Table) -> list[dict[str, Any]]:
@@ -137,9 +150,10 @@ def _write_file(tables: EncoderTables, rows: pa.Table) -> dict[str, Any]:
     root = tables.table_uri(schema.HIDDEN_STATES)
     with storage.open_output(storage.join(root, name)) as output:
         write_rows(rows, output.sink)
-        data = output.content()
-        storage.write_bytes(offsets_uri(root, name), offsets_file(rows, data))
-    return {"path": name, "size": data.size, "rows": rows.num_rows}
+        with output.reopened() as data:
+            size = data.size()
+            storage.write_bytes(offsets_uri(root, name), offsets_file(rows, data))
+    return {"path": name, "size": size, "rows": rows.num_rows}
 
 
 def write_rows(rows: pa.Table, sink: pa.NativeFile) -> None:
@@ -172,7 +186,7 @@ def offsets_uri(table_uri: str, name: str) -> str:
     return storage.join(table_uri, "_offsets", name.removesuffix(".parquet") + ".arrow")
 
 
-def offsets_file(rows: pa.Table, data: pa.Buffer) -> bytes:
+def offsets_file(rows: pa.Table, data: pa.Buffer | pa.NativeFile) -> bytes:
     """The offsets of `rows`, of one codec, in their file `data`: an Arrow IPC file in the schema `OFFSETS`."""
     [kind] = rows["codec"].unique().to_pylist()
     kept = OFFSETS.with_metadata({"codec": kind})

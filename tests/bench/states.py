@@ -39,6 +39,10 @@ POOL = 64
 """Segments that are drawn; all others are these with their states in another order."""
 
 
+PIECE = 1 << 21
+"""Bytes of one call of the raw write."""
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """Segments of about `tokens` states: codes and scales of a few, from which all are put together."""
@@ -64,15 +68,15 @@ class Made:
             yield self.rows(pool, range(start, min(start + UNIT, segments)))
 
     def rows(self, pool: Sequence[tuple[np.ndarray, np.ndarray]], numbers: range) -> pa.Table:
-        """The rows of these segments, each blob where it was made."""
-        blobs, counts = [], []
-        for number in numbers:
-            scales, codes = (np.roll(part, number // POOL, axis=0) for part in pool[number % POOL])
-            blobs.append(scales.tobytes() + codes.tobytes())
-            counts.append(len(scales))
+        """The rows of these segments."""
+        counts = [len(pool[number % POOL][0]) for number in numbers]
+        column, parts = writer.blobs([codec.size(n, self.dim, "int8") for n in counts])
+        for number, part in zip(numbers, parts, strict=True):
+            scales, codes = (np.roll(array, number // POOL, axis=0) for array in pool[number % POOL])
+            part[:] = scales.tobytes() + codes.tobytes()
         ids = [make_segment("bench", "v1", number, 1).segment_id for number in numbers]
         columns = [pa.array(ids, pa.int64()), pa.array(counts, pa.int32()), pa.array([self.dim] * len(ids), pa.int32()),
-                   pa.array(["int8"] * len(ids)), writer.blob_column(blobs)]  # fmt: skip
+                   pa.array(["int8"] * len(ids)), column]  # fmt: skip
         return pa.table(columns, schema=schema.HIDDEN_STATES.columns)
 
 
@@ -128,7 +132,9 @@ def raw_write(path: Path, rows: pa.Table) -> None:
     aside = path.with_suffix(".tmp")
     with aside.open("xb", buffering=0) as handle:
         for chunk in rows["states"].chunks:
-            handle.write(chunk.buffers()[2])
+            data = memoryview(chunk.buffers()[2])
+            for start in range(0, len(data), PIECE):
+                assert handle.write(data[start : start + PIECE]) == len(data[start : start + PIECE])
         os.fsync(handle.fileno())
     aside.rename(path)
     descriptor = os.open(path.parent, os.O_RDONLY)
@@ -181,8 +187,8 @@ def fetching(snapshot: table.Snapshot, wanted: int, repeats: int, folder: Path) 
             for cold in (True, False):
                 measured[way.name][cold].append(timed(way))
     first = {cold: [run[0] for run in measured[ways[0].name][cold]] for cold in (True, False)}
-    print(f"\n{wanted} random segments, {asked / 1e6:.1f} MB stored, {repeats} repeats in turn, {READERS} threads in ours "
-          f"and in preadv; load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    print(f"\n{wanted} random segments, {asked / 1e6:.1f} MB stored, {repeats} repeats in turn, {READERS} threads in "
+          f"ours and in preadv; load {os.getloadavg()[0]:.1f}")  # fmt: skip
     print(f"{'':<34} {'':<4} {'ms':>8} {'range':>17} {'ours is':>10} {'read/asked':>10} {'disk/asked':>10}")
     for way in ways:
         for cold in (True, False):
