@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,56 +28,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from deltalake import DeltaTable, write_deltalake
 
-from smart_jobs import codec, schema
-from smart_jobs.lake import table, writer
+from smart_jobs import schema
+from smart_jobs.lake import table
 from smart_jobs.lake.states import READERS, StatesReader
-from tests.lake_making import make_segment, make_spec
-
-UNIT = 48
-"""Segments a file: about 100 MB."""
-POOL = 64
-"""Segments that are drawn; all others are these with their states in another order."""
-
-
-PIECE = 1 << 21
-"""Bytes of one call of the raw write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """Segments of about `tokens` states: codes and scales of a few, from which all are put together."""
-
-    tokens: int
-    dim: int
-
-    def drawn(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(scales, codes) of each of the pool."""
-        random = np.random.default_rng(0)
-        found = []
-        for _ in range(POOL):
-            n = int(random.integers(max(1, self.tokens * 9 // 10), self.tokens * 11 // 10 + 1))
-            data = codec.encode(random.standard_normal((n, self.dim), np.float32), "int8")
-            scales = np.frombuffer(data, np.float32, n)
-            found.append((scales, np.frombuffer(data, np.int8, offset=4 * n).reshape(n, self.dim)))
-        return found
-
-    def units(self, segments: int) -> Iterator[pa.Table]:
-        """Rows of hidden_states, `UNIT` at a time; ids are hashes, as a lake's are."""
-        pool = self.drawn()
-        for start in range(0, segments, UNIT):
-            yield self.rows(pool, range(start, min(start + UNIT, segments)))
-
-    def rows(self, pool: Sequence[tuple[np.ndarray, np.ndarray]], numbers: range) -> pa.Table:
-        """The rows of these segments."""
-        counts = [len(pool[number % POOL][0]) for number in numbers]
-        column, parts = writer.blobs([codec.size(n, self.dim, "int8") for n in counts])
-        for number, part in zip(numbers, parts, strict=True):
-            scales, codes = (np.roll(array, number // POOL, axis=0) for array in pool[number % POOL])
-            part[:] = scales.tobytes() + codes.tobytes()
-        ids = [make_segment("bench", "v1", number, 1).segment_id for number in numbers]
-        columns = [pa.array(ids, pa.int64()), pa.array(counts, pa.int32()), pa.array([self.dim] * len(ids), pa.int32()),
-                   pa.array(["int8"] * len(ids)), column]  # fmt: skip
-        return pa.table(columns, schema=schema.HIDDEN_STATES.columns)
+from tests.bench.writing import Made, drop, memory, writing
+from tests.lake_making import make_spec
 
 
 def main() -> None:
@@ -99,67 +54,6 @@ def main() -> None:
             with multiprocessing.get_context("spawn").Pool(1) as child:
                 print(child.apply(memory, (Made(tokens, options.dim), f"{folder}/{tokens}")), flush=True)
         fetching(snapshot, options.wanted, options.repeats, Path(folder))
-
-
-def writing(tables: table.EncoderTables, made: Made, segments: int, folder: Path) -> table.Snapshot:
-    """Fill the lake, and print the writer's speed beside a raw write's, in turn."""
-    files, spent, ratios, total = [], [0.0, 0.0], [], 0
-    for number, rows in enumerate(made.units(segments)):
-        seconds = [0.0, 0.0]
-        for who in (0, 1) if number % 2 else (1, 0):
-            start = time.perf_counter()
-            if who:
-                raw_write(folder / "raw", rows)
-            else:
-                [file] = writer.write_states(tables, rows)
-            seconds[who] = time.perf_counter() - start
-        (folder / "raw").unlink()
-        files.append(table.File(file["path"], file["size"], file["rows"], table.stats(file["rows"])))
-        total += rows["states"].nbytes
-        ratios.append(seconds[1] / seconds[0])
-        spent = [a + b for a, b in zip(spent, seconds, strict=True)]
-    handle = table.open_table(tables.table_uri(schema.HIDDEN_STATES))
-    table.commit(handle, table.Change(files, [], {}, {}))
-    print(f"{segments} segments, {total / 1e9:.2f} GB of states in {len(files)} files; load {os.getloadavg()[0]:.1f}")
-    print(f"write      {total / spent[0] / 1e9:6.2f} GB/s; raw write {total / spent[1] / 1e9:.2f} GB/s: "
-          f"{spent[1] / spent[0]:.2f} in all, a file {statistics.median(ratios):.2f} "
-          f"({min(ratios):.2f} ... {max(ratios):.2f})", flush=True)  # fmt: skip
-    return table.Snapshot(tables, table.open_table(tables.table_uri(schema.POOLED)), handle)
-
-
-def raw_write(path: Path, rows: pa.Table) -> None:
-    """The values one after the other, on the disk when this returns, under a name that is on it too."""
-    aside = path.with_suffix(".tmp")
-    with aside.open("xb", buffering=0) as handle:
-        for chunk in rows["states"].chunks:
-            data = memoryview(chunk.buffers()[2])
-            for start in range(0, len(data), PIECE):
-                assert handle.write(data[start : start + PIECE]) == len(data[start : start + PIECE])
-        os.fsync(handle.fileno())
-    aside.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
-def memory(made: Made, folder: str) -> str:
-    """What a process needs at most while it writes a batch of 100 MB that it holds, in bytes of the batch."""
-    tables = table.create_encoder(table.create_lake(folder), make_spec(dim=made.dim), "int8")
-    pool = made.drawn()
-    writer.write_states(tables, made.rows(pool, range(1)))
-    bare = status("VmRSS")
-    rows = made.rows(pool, range(max(1, 100_000_000 // (made.tokens * made.dim))))
-    Path("/proc/self/clear_refs").write_text("5")
-    writer.write_states(tables, rows)
-    size = rows["states"].nbytes
-    return (f"memory     {(status('VmHWM') - bare) / size:6.2f} x a batch of {size / 1e6:.0f} MB "
-            f"in {len(rows)} values, itself included")  # fmt: skip
-
-
-def status(name: str) -> int:
-    """A size in bytes from /proc/self/status."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 @dataclass(slots=True)
@@ -189,7 +83,7 @@ def fetching(snapshot: table.Snapshot, wanted: int, repeats: int, folder: Path) 
     first = {cold: [run[0] for run in measured[ways[0].name][cold]] for cold in (True, False)}
     print(f"\n{wanted} random segments, {asked / 1e6:.1f} MB stored, {repeats} repeats in turn, {READERS} threads in "
           f"ours and in preadv; load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    print(f"{'':<34} {'':<4} {'ms':>8} {'range':>17} {'ours is':>10} {'read/asked':>10} {'disk/asked':>10}")
+    print(f"{'':<34} {'':<4} {'ms':>8} {'range':>17} {'x ours':>10} {'read/asked':>10} {'disk/asked':>10}")
     for way in ways:
         for cold in (True, False):
             seconds, read, disk = zip(*measured[way.name][cold], strict=True)
@@ -197,7 +91,7 @@ def fetching(snapshot: table.Snapshot, wanted: int, repeats: int, folder: Path) 
             spread = f"{1e3 * min(seconds):.0f} ... {1e3 * max(seconds):.0f}"
             print(
                 f"{way.name:<34} {'cold' if cold else 'warm'} {1e3 * statistics.median(seconds):8.1f} {spread:>17} "
-                f"{ratio:8.2f} x {statistics.median(read) / asked:10.3f} {statistics.median(disk) / asked:10.3f}"
+                f"{ratio:10.2f} {statistics.median(read) / asked:10.3f} {statistics.median(disk) / asked:10.3f}"
             )
 
 
@@ -217,14 +111,6 @@ def counted() -> tuple[int, int]:
     """rchar and read_bytes of this process."""
     counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     return int(counts["rchar"]), int(counts["read_bytes"])
-
-
-def drop(files: Sequence[Path]) -> None:
-    """Take their pages from the cache."""
-    for path in files:
-        descriptor = os.open(path, os.O_RDONLY)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
 
 
 Places = dict[int, tuple[Path, int, int]]
