@@ -23,6 +23,7 @@ test: $(READY)
 bench: $(READY)
 	$(RUN) -m tests.bench.pipeline
 	$(RUN) -m tests.bench.codecs
+	$(RUN) -m tests.bench.states
 
 docs: $(READY)
 	$(RUN) docs/generate.py

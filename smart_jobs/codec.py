@@ -79,29 +79,44 @@ def decode(data: bytes | memoryview, n_tokens: int, dim: int, codec: Codec) -> n
 
     Raises ValueError where the length does not fit the shape.
     """
-    if len(data) != size(n_tokens, dim, codec):
-        raise ValueError(f"states of {n_tokens} x {dim} as {codec}: expected {size(n_tokens, dim, codec)} bytes, "
-                         f"found {len(data)}")  # fmt: skip
+    _check_size(data, n_tokens, dim, codec)
+    states = np.empty((n_tokens, dim), np.float32)
+    decode_into(data, states, codec)
+    return states
+
+
+def decode_into(data: bytes | memoryview, states: np.ndarray, codec: Codec) -> None:
+    """Fill `states` (n, d) float32, contiguous, with what `decode` returns for that shape."""
+    n_tokens, dim = states.shape
+    _check_size(data, n_tokens, dim, codec)
     match codec:
         case "float32":
-            states = np.frombuffer(data, "<f4").reshape(n_tokens, dim).astype(np.float32)
+            states[...] = np.frombuffer(data, "<f4").reshape(n_tokens, dim)
         case "bf16":
             upper = np.frombuffer(data, "<u2").reshape(n_tokens, dim)
-            states = unit(np.left_shift(upper, 16, dtype=np.uint32).view(np.float32))
+            np.left_shift(upper, 16, dtype=np.uint32, out=states.view(np.uint32))
+            normal = unit(states)
+            if normal is not states:
+                states[...] = normal
         case "int8":
             scales = np.frombuffer(data, "<f4", count=n_tokens)
             codes = np.frombuffer(data, np.int8, offset=4 * n_tokens).reshape(n_tokens, dim)
-            states = np.multiply(codes, scales[:, None], dtype=np.float32)
+            np.multiply(codes, scales[:, None], dtype=np.float32, out=states)
         case "int4":
             scales = np.frombuffer(data, "<f2", count=n_tokens).astype(np.float32)
             pairs = np.frombuffer(data, np.int8, offset=2 * n_tokens).reshape(n_tokens, (dim + 1) // 2)
-            states = _from_halves(pairs, scales, dim)
+            _from_halves(pairs, scales, states)
         case "binary":
             factors = np.frombuffer(data, "<f4", count=n_tokens)
             bits = np.frombuffer(data, np.uint8, offset=4 * n_tokens).reshape(n_tokens, (dim + 7) // 8)
             signs = SIGNS.take(bits, axis=0).reshape(n_tokens, 8 * bits.shape[1])
-            states = np.multiply(signs[:, :dim], factors[:, None], dtype=np.float32)
-    return states
+            np.multiply(signs[:, :dim], factors[:, None], dtype=np.float32, out=states)
+
+
+def _check_size(data: bytes | memoryview, n_tokens: int, dim: int, codec: Codec) -> None:
+    if len(data) != size(n_tokens, dim, codec):
+        raise ValueError(f"states of {n_tokens} x {dim} as {codec}: expected {size(n_tokens, dim, codec)} bytes, "
+                         f"found {len(data)}")  # fmt: skip
 
 
 def size(n_tokens: int, dim: int, codec: Codec) -> int:
@@ -143,12 +158,10 @@ def _halves(codes: np.ndarray) -> np.ndarray:
     return pairs
 
 
-def _from_halves(pairs: np.ndarray, scales: np.ndarray, dim: int) -> np.ndarray:
-    half = pairs.shape[1]
-    states = np.empty((len(pairs), dim), np.float32)
+def _from_halves(pairs: np.ndarray, scales: np.ndarray, states: np.ndarray) -> None:
+    half, dim = pairs.shape[1], states.shape[1]
     np.multiply((pairs << 4) >> 4, scales[:, None], out=states[:, :half])
     np.multiply(pairs[:, : dim - half] >> 4, scales[:, None], out=states[:, half:])
-    return states
 
 
 def _binary(rows: np.ndarray) -> bytes:

@@ -110,7 +110,7 @@ def read_ranges(uri: str, starts: Sequence[int], ends: Sequence[int]) -> list[by
         return [part.to_bytes() for part in obstore.get_ranges(store, key, starts=starts, ends=ends)]
 
 
-def write_bytes(uri: str, data: bytes) -> None:
+def write_bytes(uri: str, data: bytes | memoryview) -> None:
     """Put the object: all of it, or none."""
     store, key = stores.client(uri)
     _tried(uri, lambda: obstore.put(store, key, data))

@@ -1,7 +1,6 @@
 """Bytes behind a URI: read, write whole or not at all, create if absent, list. One set of functions for every store."""
 
 import contextlib
-import errno
 import os
 import shutil
 import uuid
@@ -11,9 +10,11 @@ from typing import BinaryIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import fsspec
+import pyarrow as pa
 from pyarrow import fs as pafs
 
-from smart_jobs import objects, stores
+from smart_jobs import disk, objects, stores
+from smart_jobs.disk import Output
 from smart_jobs.objects import Info
 from smart_jobs.records import JobError, UsageError
 
@@ -130,19 +131,42 @@ def read_bytes(uri: str) -> bytes:
         return handle.read()
 
 
-def read_ranges(uri: str, starts: Sequence[int], ends: Sequence[int]) -> list[bytes]:
-    """The bytes of each range [start, end) of one file."""
-    if stores.serves(uri):
-        return objects.read_ranges(uri, starts, ends)
-    found = []
+def read_into(uri: str, starts: Sequence[int], parts: Sequence[memoryview]) -> None:
+    """Fill each part with the bytes of one file from its start on. Raises OSError where the file ends before."""
+    if not has_scheme(uri):
+        disk.read_into(absolute(uri), starts, parts)
+        return
+    ends = [start + len(part) for start, part in zip(starts, parts, strict=True)]
+    found = objects.read_ranges(uri, starts, ends) if stores.serves(uri) else _ranges(uri, starts, ends)
+    for part, end, data in zip(parts, ends, found, strict=True):
+        if len(data) != len(part):
+            raise OSError(f"{uri}: ends at byte {end - len(part) + len(data)}, expected {end} or more")
+        part[:] = data
+
+
+def _ranges(uri: str, starts: Sequence[int], ends: Sequence[int]) -> Iterator[bytes]:
     with open_input(uri) as handle:
         for start, end in zip(starts, ends, strict=True):
             handle.seek(start)
-            found.append(handle.read(end - start))
-    return found
+            yield handle.read(end - start)
 
 
-def write_bytes(uri: str, data: bytes) -> None:
+@contextlib.contextmanager
+def open_output(uri: str) -> Iterator[Output]:
+    """Write `uri` piece by piece: at the end of the block it holds all of it, after an error what it held before.
+
+    For a store all is held in memory until then.
+    """
+    if has_scheme(uri):
+        output = Output(pa.BufferOutputStream())
+        yield output
+        write_bytes(uri, memoryview(output.sink.getvalue()).cast("B"))
+    else:
+        with disk.open_output(absolute(uri)) as output:
+            yield output
+
+
+def write_bytes(uri: str, data: bytes | memoryview) -> None:
     """Write `data` so that `uri` holds all of it or what it held before, also after a loss of power."""
     if stores.serves(uri):
         objects.write_bytes(uri, data)
@@ -152,8 +176,7 @@ def write_bytes(uri: str, data: bytes) -> None:
         with fs.open_output_stream(path) as handle:
             handle.write(data)
     else:
-        with _aside(absolute(uri), data) as (written, path):
-            os.replace(written, path)
+        disk.write_bytes(absolute(uri), data)
 
 
 def create_bytes(uri: str, data: bytes) -> bool:
@@ -167,40 +190,7 @@ def create_bytes(uri: str, data: bytes) -> bool:
     if has_scheme(uri):
         raise JobError(f"{uri}: {scheme_of(uri)} cannot create a file only if it is absent; put the lake on a disk, "
                        "s3://, gs:// or az://")  # fmt: skip
-    with _aside(absolute(uri), data) as (written, path):
-        try:
-            os.link(written, path)
-        except FileExistsError:
-            return False
-    return True
-
-
-@contextlib.contextmanager
-def _aside(path: str, data: bytes) -> Iterator[tuple[Path, str]]:
-    """A complete file beside `path`, on the disk itself, to be moved there; then the folder, which knows the name."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder, exist_ok=True)
-    written = Path(f"{path}.{uuid.uuid4().hex}.tmp")
-    try:
-        with written.open("xb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        yield written, path
-    finally:
-        written.unlink(missing_ok=True)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF):  # mounts that know no such thing
-            raise
-    finally:
-        os.close(descriptor)
+    return disk.create_bytes(absolute(uri), data)
 
 
 def delete(uri: str) -> None:

@@ -270,3 +270,14 @@ def test_another_length_is_refused(name, off):
 def test_decoding_takes_a_view_of_bytes(name):
     data = codec.encode(UNITS, name)
     np.testing.assert_array_equal(codec.decode(memoryview(data), 2, 3, name), codec.decode(data, 2, 3, name))
+
+
+@codecs
+def test_decoding_into_an_array_fills_it_and_not_its_neighbours(name):
+    data = codec.encode(UNITS, name)
+    rows = np.full((4, 3), 7, np.float32)
+    codec.decode_into(data, rows[1:3], name)
+    np.testing.assert_array_equal(rows[1:3], codec.decode(data, 2, 3, name))
+    np.testing.assert_array_equal(rows[[0, 3]], np.full((2, 3), 7))
+    with pytest.raises(ValueError, match=f"expected .* bytes, found {len(data)}"):
+        codec.decode_into(data, rows[1:4], name)

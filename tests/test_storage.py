@@ -1,5 +1,6 @@
 """Bytes behind a URI: on disk, in fsspec's memory://, and on an S3 server."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -167,16 +168,51 @@ def test_a_prefix_is_no_folder(root):
     assert storage.folders(f"{root}/none") == []
 
 
+def ranges(uri, starts, ends):
+    parts = [memoryview(bytearray(end - start)) for start, end in zip(starts, ends, strict=True)]
+    storage.read_into(uri, starts, parts)
+    return parts
+
+
 def test_ranges_of_a_file(root):
     data = os.urandom(3_000_000)
     storage.write_bytes(f"{root}/a", data)
     starts = [0, 10, 2_900_000, 5, 1_500_000]
     ends = [10, 11, 3_000_000, 6, 1_500_001]
-    found = storage.read_ranges(f"{root}/a", starts, ends)
-    assert found == [data[start:end] for start, end in zip(starts, ends, strict=True)]
+    assert ranges(f"{root}/a", starts, ends) == [data[start:end] for start, end in zip(starts, ends, strict=True)]
     with storage.open_input(f"{root}/a") as handle:
         handle.seek(-5, os.SEEK_END)
         assert (handle.tell(), handle.read()) == (2_999_995, data[-5:])
+
+
+def test_a_range_behind_the_end_is_an_error(root):
+    storage.write_bytes(f"{root}/a", b"0123456789")
+    assert ranges(f"{root}/a", [2], [10]) == [b"23456789"]
+    with pytest.raises(OSError, match="/a: ends at byte 10, expected 11 or more"):
+        ranges(f"{root}/a", [0, 2], [1, 11])
+
+
+@pytest.mark.parametrize("piece", [1, 1000, 3_000_000])
+def test_a_file_is_written_piece_by_piece(root, piece):
+    data = os.urandom(3_000 if piece == 1 else 4_000_000)
+    with storage.open_output(f"{root}/b/a") as output:
+        for start in range(0, len(data), piece):
+            output.sink.write(data[start : start + piece])
+        assert listed(root) == [] or root.startswith("/")
+        with output.reopened() as written:
+            assert written.read() == data
+    assert storage.read_bytes(f"{root}/b/a") == data
+    assert listed(root) == [(f"{root}/b/a", len(data))]
+
+
+@pytest.mark.parametrize("before", [[], [b"old"]])
+def test_what_is_given_up_half_way_leaves_what_was_there(root, before):
+    for data in before:
+        storage.write_bytes(f"{root}/a", data)
+    with contextlib.suppress(ZeroDivisionError), storage.open_output(f"{root}/a") as output:
+        output.sink.write(b"new" * 1_000_000)
+        raise ZeroDivisionError
+    assert [storage.read_bytes(uri) for uri, _ in listed(root)] == before
 
 
 def test_the_stamp_changes_with_the_content(safe):

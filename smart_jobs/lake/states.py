@@ -1,6 +1,6 @@
 """The hidden states of given segments, read at the bytes where they lie."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
@@ -11,11 +11,8 @@ import pyarrow as pa
 from smart_jobs import codec, schema, storage
 from smart_jobs.lake import table as tables_of
 from smart_jobs.lake.layout import Snapshot
-from smart_jobs.lake.writer import offsets_uri
+from smart_jobs.lake.writer import blobs, offsets_uri
 from smart_jobs.records import Codec, JobError
-
-GAP = 1 << 16
-"""Bytes between two wanted values that are read along rather than skipped."""
 
 READERS = 16
 """Files read at the same time: an object store takes its time over each."""
@@ -67,33 +64,40 @@ class StatesReader:
         return cast("Codec", named)
 
     def read(self, segment_ids: np.ndarray) -> Ragged:
-        """The states of (s,) int64 ids, in their order. Raises JobError for an id that the snapshot lacks."""
+        """The states of (s,) int64 ids, in their order. Raises JobError for an id that the snapshot lacks.
+
+        Holds, beside what it returns, what is stored for them in `READERS` files.
+        """
         at = self._positions(segment_ids)
-        blobs = self._blobs(at)
-        counts = self._n[at].astype(np.int64)
-        kinds, dim = [self._codecs[file] for file in self._file[at]], self._tables.spec.dim
-        values = [codec.decode(blob, int(n), dim, kind) for blob, n, kind in zip(blobs, counts, kinds, strict=True)]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        return Ragged(np.concatenate(values) if values else np.empty((0, dim), np.float32), offsets)
+        offsets = np.concatenate([[0], np.cumsum(self._n[at], dtype=np.int64)])
+        values = np.empty((offsets[-1], self._tables.spec.dim), np.float32)
+
+        def decode(rows: np.ndarray) -> None:
+            _, parts = blobs(self._length[at[rows]])
+            self._fetch(at[rows], parts)
+            for i, part in zip(rows, parts, strict=True):
+                codec.decode_into(part, values[offsets[i] : offsets[i + 1]], self._codecs[self._file[at[i]]])
+
+        self._by_file(at, decode)
+        return Ragged(values, offsets)
 
     def stored(self, segment_ids: np.ndarray) -> pa.Table:
         """The rows of (s,) int64 ids as they are stored, in their order, in the schema of hidden_states."""
         at = self._positions(segment_ids)
+        column, parts = blobs(self._length[at])
+        self._by_file(at, lambda rows: self._fetch(at[rows], [parts[i] for i in rows]))
         kinds = [self._codecs[file] for file in self._file[at]]
         dims = np.full(len(at), self._tables.spec.dim, np.int32)
-        columns = [segment_ids, self._n[at], dims, pa.array(kinds, pa.string()), pa.array(self._blobs(at), pa.binary())]
+        columns = [segment_ids, self._n[at], dims, pa.array(kinds, pa.string()), column]
         return pa.table(columns, schema=schema.HIDDEN_STATES.columns)
 
-    def _blobs(self, at: np.ndarray) -> list[bytes]:
-        blobs: list[bytes] = [b""] * len(at)
-        files = np.unique(self._file[at])
-        wanted = [np.flatnonzero(self._file[at] == file) for file in files]
+    def _by_file(self, at: np.ndarray, work: Callable[[np.ndarray], None]) -> None:
+        """Call `work` for every file, several at a time, with the rows of `at` that lie in it, as they lie there."""
+        order = np.lexsort((self._offset[at], self._file[at]))
+        rows = np.split(order, np.flatnonzero(np.diff(self._file[at][order])) + 1) if len(at) else []
         with ThreadPoolExecutor(READERS) as pool:
-            fetched = pool.map(self._fetch, [self._files[file] for file in files], [at[rows] for rows in wanted])
-            for rows, found in zip(wanted, fetched, strict=True):
-                for i, blob in zip(rows, found, strict=True):
-                    blobs[i] = blob
-        return blobs
+            for _ in pool.map(work, rows):
+                pass
 
     def _positions(self, segment_ids: np.ndarray) -> np.ndarray:
         at = np.searchsorted(self._ids, segment_ids)
@@ -104,26 +108,7 @@ class StatesReader:
             raise JobError(f"segment {missing}: pooled names it, hidden_states lacks it; run `smart-jobs verify`")
         return at
 
-    def _fetch(self, name: str, at: np.ndarray) -> list[bytes]:
-        """The bytes at these positions of the offsets, neighbours in one read."""
-        order = np.argsort(self._offset[at])
-        starts, lengths = self._offset[at][order], self._length[at][order]
-        runs = _runs(starts, lengths)
-        begins = [int(starts[first]) for first, _ in runs]
-        ends = [int(starts[last] + lengths[last]) for _, last in runs]
-        blocks = storage.read_ranges(storage.join(self._root, name), begins, ends)
-        found: list[bytes] = [b""] * len(at)
-        for (first, last), begin, block in zip(runs, begins, blocks, strict=True):
-            for i in range(first, last + 1):
-                start = int(starts[i]) - begin
-                found[order[i]] = block[start : start + int(lengths[i])]
-        return found
-
-
-def _runs(starts: np.ndarray, lengths: np.ndarray) -> Sequence[tuple[int, int]]:
-    """First and last index of the ranges that are read together; starts are sorted."""
-    gaps = starts[1:] - (starts[:-1] + lengths[:-1])
-    breaks = np.flatnonzero(gaps > GAP) + 1
-    firsts = np.concatenate([[0], breaks]).astype(int)
-    lasts = np.concatenate([breaks, [len(starts)]]).astype(int) - 1
-    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+    def _fetch(self, at: np.ndarray, parts: Sequence[memoryview]) -> None:
+        """Fill `parts` with the values at these positions of the offsets, all in one file."""
+        name = self._files[self._file[at[0]]]
+        storage.read_into(storage.join(self._root, name), self._offset[at].tolist(), parts)

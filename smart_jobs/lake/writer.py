@@ -1,11 +1,13 @@
 """The embeddings of one unit -> Parquet files of hidden states, their offsets beside them, and the receipt."""
 
+import itertools
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ import pyarrow.parquet as pq
 from smart_jobs import codec, schema, storage
 from smart_jobs.lake import pages
 from smart_jobs.lake.layout import EncoderTables
+from smart_jobs.lake.table import File, stats
 from smart_jobs.records import AssetError, Codec, Embedding, Segment
 
 EXCERPT = 1000
@@ -25,6 +28,9 @@ OFFSETS = pa.schema(
 
 QUERY_CODEC: Codec = "float32"
 """Stored queries (an evaluation's) keep full precision, as a search's query has it."""
+
+CHUNK = 1 << 30
+"""Bytes of values after which a column goes on in another array: one holds less than 2 GiB."""
 
 Result = Embedding | AssetError
 
@@ -67,9 +73,10 @@ def receipt(
     decoded = unit["failures"].combine_chunks().flatten()
     failed = [decoded, _structs(rows["failures"], schema.FAILURES), _structs(copies.failures, schema.FAILURES)]
     states = pa.concat_tables([_states_rows(tables, good), copies.states])
+    files = [{"path": file.path, "size": file.size, "rows": file.rows} for file in write_states(tables, states)]
     columns = {
         "unit": unit["unit"],
-        "states": pa.array([write_states(tables, states)], schema.RECEIPT.field("states").type),
+        "states": pa.array([files], schema.RECEIPT.field("states").type),
         "pooled": _one_list(pooled, schema.RECEIPT.field("pooled").type),
         "failures": _one_list(failed, schema.RECEIPT.field("failures").type),
         "assets": unit["assets"],
@@ -100,39 +107,65 @@ def _one_list(parts: Sequence[pa.Array], kind: pa.DataType) -> pa.Array:
 
 def _states_rows(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]]) -> pa.Table:
     kinds = [QUERY_CODEC if segment.side == "query" else cast("Codec", tables.codec) for segment, _ in good]
-    blobs = [codec.encode(embedding.states, kind) for (_, embedding), kind in zip(good, kinds, strict=True)]
+    states = [embedding.states for _, embedding in good]
+    column, parts = blobs(
+        [codec.size(len(rows), rows.shape[1], kind) for rows, kind in zip(states, kinds, strict=True)]
+    )
+    for rows, kind, part in zip(states, kinds, parts, strict=True):
+        part[:] = codec.encode(rows, kind)
     return pa.table(
         [
             pa.array([segment.segment_id for segment, _ in good], pa.int64()),
-            pa.array([len(embedding.states) for _, embedding in good], pa.int32()),
-            pa.array([embedding.states.shape[1] for _, embedding in good], pa.int32()),
+            pa.array([len(rows) for rows in states], pa.int32()),
+            pa.array([rows.shape[1] for rows in states], pa.int32()),
             pa.array(kinds, pa.string()),
-            pa.array(blobs, pa.binary()),
+            column,
         ],
         schema=schema.HIDDEN_STATES.columns,
     )
 
 
-def write_states(tables: EncoderTables, rows: pa.Table) -> list[dict[str, Any]]:
-    """Write rows of hidden_states, a file with its offsets for each codec among them; {path, size, rows} of each."""
-    return [
-        _write_file(tables, rows.filter(pc.equal(rows["codec"], kind)))
-        for kind in sorted(rows["codec"].unique().to_pylist())
-    ]
+def blobs(lengths: Sequence[int] | np.ndarray) -> tuple[pa.ChunkedArray, list[memoryview]]:
+    """A binary column of values of these lengths in bytes, and the memory of each, for the caller to fill."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    chunks, parts = [], []
+    for first, last in itertools.pairwise([0, *(np.flatnonzero(np.diff(ends // CHUNK)) + 1).tolist(), len(ends)]):
+        bounds = np.concatenate([[0], ends[first:last]]) - (ends[first - 1] if first else 0)
+        bounds[0] = 0
+        memory = np.empty(bounds[-1], np.uint8)
+        buffers = [None, pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(memory)]
+        chunks.append(pa.Array.from_buffers(pa.binary(), last - first, buffers))
+        parts += [memory.data[start:end] for start, end in itertools.pairwise(bounds.tolist())]
+    return pa.chunked_array(chunks, pa.binary()), parts
 
 
-def _write_file(tables: EncoderTables, rows: pa.Table) -> dict[str, Any]:
-    data = states_file(rows)
+def write_states(tables: EncoderTables, rows: pa.Table) -> list[File]:
+    """Write rows of hidden_states, a file with its offsets for each codec among them; not committed yet.
+
+    Little more is held than the rows. A crash leaves files that nothing refers to.
+    """
+    kinds = sorted(rows["codec"].unique().to_pylist())
+    if len(kinds) == 1:
+        return [_write_file(tables, rows)]
+    return [_write_file(tables, rows.filter(pc.equal(rows["codec"], kind))) for kind in kinds]
+
+
+def _write_file(tables: EncoderTables, rows: pa.Table) -> File:
     name = f"{uuid.uuid4().hex}.parquet"
     root = tables.table_uri(schema.HIDDEN_STATES)
-    storage.write_bytes(offsets_uri(root, name), offsets_file(rows, data))
-    storage.write_bytes(storage.join(root, name), data.to_pybytes())
-    return {"path": name, "size": data.size, "rows": rows.num_rows}
+    with storage.open_output(storage.join(root, name)) as output:
+        write_rows(rows, output.sink)
+        with output.reopened() as data:
+            size = data.size()
+            storage.write_bytes(offsets_uri(root, name), offsets_file(rows, data))
+    return File(name, size, rows.num_rows, stats(rows.num_rows))
 
 
-def states_file(rows: pa.Table) -> pa.Buffer:
-    """The one layout of hidden_states' data files: a page for every value, PLAIN, uncompressed, no dictionary."""
-    sink = pa.BufferOutputStream()
+def write_rows(rows: pa.Table, sink: pa.NativeFile) -> None:
+    """The one layout of hidden_states' data files: a page for every value, PLAIN, uncompressed, no dictionary.
+
+    A page at a time goes to `sink`, so that little more than the largest value is held beside the rows.
+    """
     pq.write_table(
         rows,
         sink,
@@ -144,6 +177,12 @@ def states_file(rows: pa.Table) -> pa.Buffer:
         data_page_version="1.0",
         store_schema=False,
     )
+
+
+def states_file(rows: pa.Table) -> pa.Buffer:
+    """A states file in memory."""
+    sink = pa.BufferOutputStream()
+    write_rows(rows, sink)
     return sink.getvalue()
 
 
@@ -152,7 +191,7 @@ def offsets_uri(table_uri: str, name: str) -> str:
     return storage.join(table_uri, "_offsets", name.removesuffix(".parquet") + ".arrow")
 
 
-def offsets_file(rows: pa.Table, data: pa.Buffer) -> bytes:
+def offsets_file(rows: pa.Table, data: pa.Buffer | pa.NativeFile) -> bytes:
     """The offsets of `rows`, of one codec, in their file `data`: an Arrow IPC file in the schema `OFFSETS`."""
     [kind] = rows["codec"].unique().to_pylist()
     kept = OFFSETS.with_metadata({"codec": kind})

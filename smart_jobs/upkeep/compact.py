@@ -13,12 +13,12 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import table
+from smart_jobs.lake import table, writer
 from smart_jobs.lake.groups import Groups
 from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.table import Change, File
 from smart_jobs.lake.writer import offsets_uri
-from smart_jobs.upkeep import datafiles, restating
+from smart_jobs.upkeep import datafiles
 
 
 def pack(sizes: Mapping[str, int], must: Collection[str], target: int) -> list[list[str]]:
@@ -83,7 +83,7 @@ def states(tables: EncoderTables, commits: Groups, plan: States) -> None:
     for group in plan.groups:
         swept = any(name in plan.keep for name in group)
         rows = pa.concat_tables([_kept(tables, name, plan.keep.get(name)) for name in group])
-        files = [restating.write(tables, rows)] if rows.num_rows else []
+        files = writer.write_states(tables, rows) if rows.num_rows else []
         name = schema.HIDDEN_STATES.name
         commits.commit({name: files}, {name: list(group)}, rewrites=not swept)
 

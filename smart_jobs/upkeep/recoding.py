@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from smart_jobs import schema, storage
-from smart_jobs.lake import table
+from smart_jobs.lake import table, writer
 from smart_jobs.lake.groups import Groups
 from smart_jobs.lake.layout import EncoderTables
-from smart_jobs.upkeep import datafiles, restating
+from smart_jobs.upkeep import datafiles
 
 Change = Callable[[pa.Table], pa.Table]
 """Rows of hidden_states -> the same rows in the codec that is wanted."""
@@ -25,7 +25,7 @@ def recode(tables: EncoderTables, commits: Groups, codec: str, change: Change) -
     names = [name for name in sorted(datafiles.named(table.open_table(uri))) if _codecs(uri, name) != {codec}]
     for name in names:
         rows = datafiles.rows(uri, name, kind)
-        commits.commit({kind.name: [restating.write(tables, change(rows))]}, {kind.name: [name]})
+        commits.commit({kind.name: writer.write_states(tables, change(rows))}, {kind.name: [name]})
     marker = storage.join(tables.uri, "encoder.json")
     content = json.loads(storage.read_bytes(marker))
     if content["codec"] != codec:

@@ -11,7 +11,7 @@ from smart_jobs.lake import pending, rewriting, table, writer
 from smart_jobs.lake.groups import Groups
 from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.table import Change
-from smart_jobs.upkeep import datafiles, restating
+from smart_jobs.upkeep import datafiles
 from smart_jobs.upkeep.findings import Damage
 
 
@@ -70,7 +70,9 @@ def _rows(tables: EncoderTables, commits: Groups, segments: pa.Array) -> None:
         stays: pa.Table = pa.concat_tables([schema.POOLED.columns.empty_table(), *pooled.parts])
         uri = tables.table_uri(schema.POOLED)
         adds = {
-            schema.HIDDEN_STATES.name: [restating.write(tables, part) for part in states.parts if part.num_rows],
+            schema.HIDDEN_STATES.name: [
+                file for part in states.parts if part.num_rows for file in writer.write_states(tables, part)
+            ],
             schema.POOLED.name: [table.write_file(uri, schema.POOLED, stays)] if stays.num_rows else [],
         }
         commits.commit(adds, {schema.POOLED.name: pooled.removes, schema.HIDDEN_STATES.name: states.removes})

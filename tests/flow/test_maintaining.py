@@ -14,7 +14,7 @@ from lake_making import Doc, Run, content, make_tables, rows_of
 
 from smart_jobs import cli, schema, storage
 from smart_jobs.flow import maintaining, verifying
-from smart_jobs.lake import groups, layout, lease, pending, table
+from smart_jobs.lake import groups, layout, lease, pending, table, writer
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import JobError
 from smart_jobs.settings import Lake, Maintain, Verify
@@ -118,7 +118,7 @@ def test_copies_of_a_state_are_swept(tmp_path):
     rows = table.read(table.open_table(tables.table_uri(schema.HIDDEN_STATES)), schema.HIDDEN_STATES.columns.names)
     with lease.hold(tables, "ingest", 0) as held:
         commits = groups.Groups(tables, held, groups.roll_forward(tables, held))
-        commits.commit({"hidden_states": [compact.restating.write(tables, rows)]})
+        commits.commit({"hidden_states": writer.write_states(tables, rows)})
     ingest(tables, DOCS)
     assert whole(tables)["copies"] == 8
     assert maintain(tables)["swept"] == 8

@@ -15,7 +15,6 @@ from smart_jobs.flow import verifying
 from smart_jobs.lake import groups, layout, lease, table, writer
 from smart_jobs.lake.table import Change
 from smart_jobs.settings import Lake, Verify
-from smart_jobs.upkeep import restating
 
 
 def verify(tables, **options):
@@ -75,7 +74,7 @@ def no_states(tables):
 def other_states(tables, change):
     uri, path = tables.table_uri(schema.HIDDEN_STATES), data_files(tables, schema.HIDDEN_STATES)[0]
     rows = pa.parquet.read_table(path).cast(schema.HIDDEN_STATES.columns).to_pylist()
-    file = restating.write(tables, pa.Table.from_pylist(change(rows), schema=schema.HIDDEN_STATES.columns))
+    [file] = writer.write_states(tables, pa.Table.from_pylist(change(rows), schema=schema.HIDDEN_STATES.columns))
     table.commit(table.open_table(uri), Change([file], [path.name], {}, {}))
     rewritten(tables, schema.POOLED, lambda rows: rows)
 
