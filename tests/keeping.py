@@ -70,9 +70,7 @@ def evaluate(tables: EncoderTables, run_id: str, pins: dict | None = None, hits:
            "table_versions": versions, "at": datetime.now(UTC)}  # fmt: skip
     query = {"run_id": run_id, "task": "t", "query": "q", "scoring": "pooled", "hits": list(hits),
              "scores": [1.0] * len(hits), "metrics": []}  # fmt: skip
-    table.append(
-        tables.lake.table_uri(schema.EVALUATION_QUERIES), schema.EVALUATION_QUERIES, [query], f"evaluation/{run_id}"
-    )
+    layout.append(tables.lake, schema.EVALUATION_QUERIES, [query], f"evaluation/{run_id}")
     layout.append(tables.lake, schema.EVALUATIONS, [row], f"evaluation/{run_id}")
 
 

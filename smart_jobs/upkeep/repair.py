@@ -69,10 +69,9 @@ def _rows(tables: EncoderTables, commits: Groups, segments: pa.Array) -> None:
     if pooled.gone or states.gone:
         stays: pa.Table = pa.concat_tables([schema.POOLED.columns.empty_table(), *pooled.parts])
         uri = tables.table_uri(schema.POOLED)
+        written = [writer.write_states(tables, part) for part in states.parts if part.num_rows]
         adds = {
-            schema.HIDDEN_STATES.name: [
-                file for part in states.parts if part.num_rows for file in writer.write_states(tables, part)
-            ],
+            schema.HIDDEN_STATES.name: [file for files in written for file in files],
             schema.POOLED.name: [table.write_file(uri, schema.POOLED, stays)] if stays.num_rows else [],
         }
         commits.commit(adds, {schema.POOLED.name: pooled.removes, schema.HIDDEN_STATES.name: states.removes})

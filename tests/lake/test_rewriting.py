@@ -8,7 +8,7 @@ import pytest
 from lake_making import failure_row, make_tables, rows_of
 
 from smart_jobs import schema
-from smart_jobs.lake import rewriting, table
+from smart_jobs.lake import layout, rewriting, table
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def tables(tmp_path):
 
 
 def record(tables, *assets):
-    table.append(
-        tables.lake.table_uri(schema.FAILURES),
+    layout.append(
+        tables.lake,
         schema.FAILURES,
         [failure_row(asset, "v") for asset in assets],
         f"test {assets}",

@@ -209,8 +209,8 @@ def test_appends_of_two_apps_from_stale_handles_both_land(tables):
 
 def test_appends_at_the_same_moment_all_land(tables):
     def one(number):
-        table.append(
-            tables.lake.table_uri(schema.ASSETS),
+        layout.append(
+            tables.lake,
             schema.ASSETS,
             [asset_row(Doc(str(number), "v1", "g"), "run")],
             f"app {number}",
