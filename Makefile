@@ -1,6 +1,7 @@
 # make demo    set up, then ingest -> index -> evaluate -> search on real documents (two minutes on two cores)
 # make test    set up, then linters, types, import contracts and the tests (SLOW=1: the slow ones too)
 # make bench   set up, then the benchmarks
+# make faults set up, then every fault test TIMES=10 times, each time with other random moments
 # make docs    set up, then the tables of docs/lake.md from smart_jobs/schema.py
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench docs clean
+.PHONY: demo test bench faults docs clean
 
 demo: $(READY)
 	$(RUN) -m pipelines.demo
@@ -24,6 +25,13 @@ bench: $(READY)
 	$(RUN) -m tests.bench.pipeline
 	$(RUN) -m tests.bench.codecs
 	$(RUN) -m tests.bench.states
+	$(RUN) -m tests.bench.planning
+
+faults: $(READY)
+	@for seed in $$(seq 1 $(or $(TIMES),10)); do \
+		echo "fault tests, seed $$seed"; \
+		FAULT_SEED=$$seed $(RUN) -m pytest -q tests/faults tests/lake/test_commit.py tests/flow/test_two_nodes.py || exit 1; \
+	done
 
 docs: $(READY)
 	$(RUN) docs/generate.py
