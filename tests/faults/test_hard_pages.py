@@ -12,6 +12,7 @@ from smart_jobs import schema
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
 
+@pytest.mark.slow
 def test_hard_pages_cost_themselves_and_come_in_with_more_room(tmp_path, tiny_encoder):
     source, lake = write_corpus(tmp_path / "docs", files=2, lines=3), tmp_path / "lake"
     (source / "endless.pdf").write_bytes(endless())

@@ -77,6 +77,7 @@ def test_workers_die_until_every_poison_segment_is_recorded(tmp_path, poison):
     assert not list(Path(tables.uri, "_inflight").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_an_actor_that_dies_three_times_of_one_unit(tmp_path, tiny_encoder, cluster):
     """Ray replays the unit each time; the segment in hand at the third death is given up, everything else comes in."""

@@ -170,6 +170,7 @@ def test_an_inverted_file_is_written_again_without_training(tmp_path):
     assert (wanted[1] == got[1]).all()
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_is_finished_by_repeating_it(tmp_path):
     counted, _ = laden(tmp_path / "counted")
     steps = []

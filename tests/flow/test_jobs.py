@@ -42,7 +42,8 @@ def test_every_verb_prints_one_json_object_while_workers_print(where):
     assert (code, plan["assets"], plan["to_open"]) == (0, 6, 6)
     code, done = as_json("ingest", "source=./docs", *keys, **options)
     assert (code, done["assets"], done["failed_by_reason"]) == (3, 6, {"empty_file": 1})
-    assert set(done) == {"run_id", "assets", "segments", "encoded", "skipped", "failures", "failed_by_reason", "bytes",
+    assert set(done) == {"run_id", "assets", "segments", "encoded", "reused", "skipped", "removed",
+                         "pruned", "failures", "failed_by_reason", "bytes",
                          "seconds", "versions"}  # fmt: skip
     code, missing, err = smart_jobs("search", "about bridges", *keys, **options)
     assert (code, missing) == (1, "")

@@ -132,6 +132,7 @@ def steps_of(tables, **options):
     return steps
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_the_next_run_finishes(tmp_path):
     clean = make_lake(tmp_path / "counted", DOCS, CHANGED)
     steps = steps_of(clean, retention_hours=0)

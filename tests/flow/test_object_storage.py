@@ -35,7 +35,8 @@ def upload(folder: Path, uri: str) -> str:
     return uri
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_verb_and_a_kill_on_a_store_that_fails_now_and_then(tmp_path, tiny_encoder, s3, bucket):
     """Killed behind its first commit and run again, the lake is that of an undisturbed run on the local disk."""
     root = f"{bucket}/a läke & more"

@@ -82,6 +82,7 @@ def may_mount() -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not may_mount(), reason="no mount namespaces here")
 def test_a_node_that_does_not_see_the_lake_is_named_before_a_unit_is_decoded(tmp_path, tiny_encoder, two_nodes):
     source = write_corpus(tmp_path / "docs", files=2)
