@@ -16,7 +16,12 @@ from smart_jobs.records import UsageError
 from smart_jobs.settings import Evaluate, IndexJob, Ingest, Search, Status
 
 CONF = Path(__file__).parents[1] / "conf"
-REQUIRED = {"ingest": ["source=docs"], "search": ["query=a"], "evaluate": ["suite=beir", "suite.path=a"]}
+REQUIRED = {
+    "ingest": ["source=docs"],
+    "search": ["query=a"],
+    "evaluate": ["suite=beir", "suite.path=a"],
+    "forget": ["asset=a"],
+}
 
 
 @pytest.fixture(autouse=True)

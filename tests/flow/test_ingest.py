@@ -173,6 +173,7 @@ def test_a_delta_table_is_a_source(tmp_path, tiny_encoder):
     assert summary["failed_by_reason"] == {"empty": 1}
 
 
+@pytest.mark.slow
 def test_two_clean_runs_are_the_same(tmp_path, tiny_encoder):
     source = write_corpus(tmp_path / "docs")
     for name, unit in (("one", "unit_tokens=200"), ("two", "unit_tokens=5000")):

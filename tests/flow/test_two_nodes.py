@@ -43,6 +43,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_node_dies_in_the_middle_of_an_ingest(tmp_path, tiny_encoder, two_nodes, cluster):
     """The run, or the next one, ends with the same tables as on one node; then an evaluation runs on what is left."""
     source, lake = write_corpus(tmp_path / "docs", files=8), tmp_path / "lake"

@@ -59,6 +59,7 @@ def test_every_state_is_what_the_codec_makes_of_it(tmp_path, wanted):
     assert recode(again) == 0
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_the_next_run_goes_on(tmp_path, wanted):
     steps = []
     recode(make_lake(tmp_path / "counted", DOCS), steps.append)
