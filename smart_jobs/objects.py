@@ -151,8 +151,8 @@ def _tried(uri: str, action: Callable[[], T]) -> T:
 def delete(uri: str) -> None:
     """Remove the object; one that is gone already is no error."""
     store, key = stores.client(uri)
-    with _plainly(uri), contextlib.suppress(FileNotFoundError):
-        obstore.delete(store, key)
+    with contextlib.suppress(FileNotFoundError):
+        _tried(uri, lambda: obstore.delete(store, key))
 
 
 def open_input(uri: str) -> io.BufferedReader:

@@ -81,7 +81,8 @@ def hold(tables: EncoderTables, job: str, wait: float, reached: Callable[[str], 
         stop.set()
         beat.join()
         layout.append(tables.lake, schema.RUNS, [_row(tables, lease, job, phase)], f"run/{lease.run_id}")
-        storage.delete(heartbeat)
+        with contextlib.suppress(OSError):  # the run is over, and said so; `maintain` clears what is left of it
+            storage.delete(heartbeat)
 
 
 def _heartbeat(tables: EncoderTables, run_id: str) -> str:
