@@ -63,7 +63,7 @@ def flow(job: settings.Ingest, folder: Path) -> dict[str, float]:
                 start, before = time.perf_counter(), committer.counts.encoded
                 continue
             for step, spent in receipt["seconds"][0].as_py():
-                seconds[step] += spent
+                seconds[step] = seconds.get(step, 0.0) + spent
         last = time.perf_counter()
         committer.commit()
     end = time.perf_counter()
