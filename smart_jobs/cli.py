@@ -17,6 +17,7 @@ from typing import Any
 
 from smart_jobs import config, render, settings
 from smart_jobs.records import JobError, UsageError
+from smart_jobs.strict import Strict
 
 DONE, FAILED, USAGE, WITH_FAILURES = 0, 1, 2, 3
 
@@ -25,7 +26,7 @@ DONE, FAILED, USAGE, WITH_FAILURES = 0, 1, 2, 3
 class Verb:
     """A job: its config, the module of flow/ that does it, how its result looks to a person, and its exit code."""
 
-    model: type[settings.Strict]
+    model: type[Strict]
     module: str
     show: Callable[[dict[str, Any]], str]
     code: Callable[[dict[str, Any]], int] = lambda _result: DONE

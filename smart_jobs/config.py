@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from smart_jobs import storage
 from smart_jobs.records import UsageError
-from smart_jobs.settings import Strict
+from smart_jobs.strict import Strict
 
 DIGEST = re.compile(r"^(?P<name>.+)-(?P<digest>[0-9a-f]{12})$")
 OVERRIDE = re.compile(r"^(?P<key>[A-Za-z_]\w*(\.\w+)*)=(?P<value>.*)$", re.DOTALL)

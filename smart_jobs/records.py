@@ -8,16 +8,18 @@ from typing import Literal
 
 import numpy as np
 
-Media = Literal["document", "text", "row"]
+Media = Literal["document", "text", "row", "image", "video"]
 Side = Literal["document", "query"]
 Codec = Literal["float32", "bf16", "int8", "int4", "binary"]
 
 REASONS: Mapping[str, str] = {
-    "empty": "nothing to encode: no text on this page or in this record",
+    "empty": "nothing to encode: no text on this page or in this record, no frame in this video",
     "empty_file": "the file has no bytes",
     "encrypted": "a password is needed to open it",
     "damaged": "the decoder can neither open nor repair it",
-    "unsupported": "no decoder takes this format, or the content is not what the name says",
+    "unsupported": "no decoder takes this format, or the content is not what the name says, or not this model's kind",
+    "too_large": "its header declares more pixels than may be decoded",
+    "too_long": "more tokens than the model's window has, even at the lowest resolution",
     "changed": "the source was replaced while it was being read",
     "read_error": "the source could not be read",
     "not_finite": "the model's output held NaN or infinity",
@@ -146,8 +148,24 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Visual:
+    """An image, or the frames of a clip, at the size at which the model sees it.
+
+    `pixels` (t, h, w, 3) uint8 RGB, contiguous; `times` the seconds at which each of the t frames stands in its video,
+    empty for an image, whose t is 1.
+    """
+
+    kind: Literal["image", "video"]
+    pixels: np.ndarray
+    times: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """What gets one embedding: a passage of a page, a text or a row. `of` segments make up the asset."""
+    """What gets one embedding: a page, a passage, an image, a clip, a row. `of` segments make up the asset.
+
+    `start` and `end` are seconds of a clip. The model gets the visuals in their order, and the text behind them.
+    """
 
     segment_id: int
     asset_id: str
@@ -163,6 +181,9 @@ class Segment:
     side: Side
     instruction: str
     meta: Mapping[str, str]
+    start: float | None = None
+    end: float | None = None
+    visuals: tuple[Visual, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

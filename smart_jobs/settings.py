@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from smart_jobs.records import REASONS, Codec
+from smart_jobs.strict import Strict
 
 
 def _reason(value: str) -> str:
@@ -18,12 +19,6 @@ def _listed(value: Any) -> Any:
 
 
 Reasons = Annotated[tuple[Annotated[str, AfterValidator(_reason)], ...], BeforeValidator(_listed)]
-
-
-class Strict(BaseModel):
-    """A frozen config value; a key that it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Columns(Strict):

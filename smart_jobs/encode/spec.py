@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from smart_jobs.settings import Strict
+from smart_jobs.strict import Strict
 
 
 class EncoderSpec(Strict):
