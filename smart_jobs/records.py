@@ -25,7 +25,7 @@ REASONS: Mapping[str, str] = {
     "not_finite": "the model's output held NaN or infinity",
     "timeout": "the decoder was not done in time and was killed",
     "worker_died": "the process that worked on it died: the decoder by a signal, or an encoder three times",
-    "out_of_memory": "the decoder needed more memory than it may have",
+    "out_of_memory": "the decoder, or the model, needed more memory than it may have",
 }
 """Why a segment or an asset is in `failures`: the closed vocabulary of the column `reason`."""
 
@@ -191,11 +191,16 @@ class Embedding:
     """What an encoder gives for one segment: `pooled` (d,) float32 of norm 1, `states` (n, d) float32, n ≥ 1.
 
     States are as the model gave them, rows of any length: a codec stores them, and `codec.unit` normalises them where
-    they are scored.
+    they are scored. `kinds` (n,) uint8 says what each token is (`smart_jobs.masks`), None where a state stands for no
+    single token; `grids` into how many tokens in time, height and width each visual was cut; `times` the seconds at
+    which the frames of videos stand.
     """
 
     pooled: np.ndarray
     states: np.ndarray
+    kinds: np.ndarray | None = None
+    grids: tuple[tuple[int, int, int], ...] = ()
+    times: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from smart_jobs.records import REASONS, Codec
+from smart_jobs.masks import Mask
+from smart_jobs.records import REASONS, Codec, Side
+from smart_jobs.sampling import Sampling
 from smart_jobs.strict import Strict
+
+Family = Literal["text", "qwen3_vl", "gme", "vlm2vec", "lamra", "jina_v4", "colpali", "clip", "siglip"]
+Pooling = Literal["mean", "cls", "last", "before_emb", "mean_states", "model"]
 
 
 def _reason(value: str) -> str:
@@ -45,13 +50,21 @@ class Encoder(Strict):
     """A model and how to run it; what is null is read from the checkpoint's own files."""
 
     name: str = Field(description="names the tables, with the spec's digest behind it")
-    family: Literal["text"] = "text"
+    family: Family = Field("text", description="how it reads and is read out; one file each in encode/")
     model: str = Field(description="hub id or folder of the checkpoint")
     revision: str | None = Field(None, description="hub commit, or sha256:<hex> of model.safetensors")
     package: str | None = Field(None, description="Python package that carries the checkpoint, used where installed")
-    pooling: Literal["mean", "cls", "last"] | None = None
+    licence: str | None = Field(None, description="of the weights, for people")
+    dim: int | None = Field(None, ge=1, description="the hidden size that the checkpoint must have")
+    letter_tokens: int | None = Field(None, description="tokens of a US Letter page, as the tests expect them")
+    pooling: Pooling | None = None
+    mask: Mask = Field("reference", description="which tokens become states")
+    mask_query: Mask | None = Field(None, description="the same for queries, where it differs")
+    instruction: dict[Side, str] = Field({}, description="default instruction of a side, where the checkpoint has none")
     max_length: int | None = Field(None, ge=8, description="tokens of a segment, special tokens included")
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    sampling: Sampling | None = Field(None, description="what of images, videos and pages goes in; null: text only")
+    adapter: str | None = Field(None, description="file of a hidden-state adapter, applied to every state")
     pool_factor: int = Field(1, ge=1, description="merge a document's states into this many times fewer; 1: keep all")
     digest: str | None = Field(None, description="picks one of several encoders of this name in a lake")
 
@@ -68,6 +81,30 @@ class Text(Strict):
     long: Literal["auto", "split", "truncate"] = Field(
         "auto", description="auto: documents and text files are split into passages, table rows truncated"
     )
+
+
+class Page(Strict):
+    """How a page of a document goes into an encoder that reads images."""
+
+    as_: Literal["image", "text", "both"] | None = Field(
+        None, alias="as", description="as an image, as its text layer, or both; null: as the encoder's config says"
+    )
+
+
+class Video(Strict):
+    """Which frames of a video go in; null: as the encoder's config says."""
+
+    fps: float | None = Field(None, gt=0, description="frames a second")
+    max_frames: int | None = Field(None, ge=1, description="frames of a segment")
+    clip_seconds: float | None = Field(None, gt=0, description="a segment every so many seconds, not the whole video")
+
+
+class Cut(Strict):
+    """How assets are cut into segments: with the encoder, this names the tables."""
+
+    text: Text = Text()
+    page: Page = Page()
+    video: Video = Video()
 
 
 class Cluster(Strict):
@@ -106,7 +143,7 @@ class Suite(Strict):
     )
 
 
-class Ingest(Strict):
+class Ingest(Cut):
     """Decode, encode and commit what is new in a source.
 
     smart-jobs ingest source=./docs lake=./lake
@@ -116,7 +153,6 @@ class Ingest(Strict):
     encoder: Encoder
     lake: Lake
     cluster: Cluster
-    text: Text = Text()
     decode: Decode = Decode()
     codec: Codec | None = Field(
         None, description="how states are stored; fixed when the encoder's tables are created (int8 unless given)"
@@ -131,7 +167,7 @@ class Ingest(Strict):
     max_pruned: float = Field(0.1, ge=0, le=1, description="share of the source's assets that may go at once")
 
 
-class IndexJob(Strict):
+class IndexJob(Cut):
     """Build the index over an encoder's pooled vectors.
 
     smart-jobs index lake=./lake
@@ -140,10 +176,9 @@ class IndexJob(Strict):
     encoder: Encoder
     lake: Lake
     index: Index = Index()
-    text: Text = Text()
 
 
-class Search(Strict):
+class Search(Cut):
     """Find the pages nearest to a query: index first, exact hybrid scores over its candidates.
 
     smart-jobs search "how are iterators chained" lake=./lake
@@ -158,10 +193,9 @@ class Search(Strict):
     lambda_late: float = 1.0
     where: str | None = Field(None, description='SQL predicate over pooled\'s columns, e.g. "page < 3"')
     exhaustive: bool = Field(False, description="score every segment, without an index")
-    text: Text = Text()
 
 
-class Evaluate(Strict):
+class Evaluate(Cut):
     """Score a benchmark: pooled, late and hybrid, exhaustive and in two stages.
 
     smart-jobs evaluate suite=beir suite.path=./scifact lake=./lake
@@ -171,7 +205,6 @@ class Evaluate(Strict):
     encoder: Encoder
     lake: Lake
     cluster: Cluster
-    text: Text = Text()
     candidates: int = Field(200, ge=1, description="segments that the index passes on in the two-stage scores")
     lambda_pooled: float = 1.0
     lambda_late: float = 1.0

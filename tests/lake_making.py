@@ -28,7 +28,7 @@ def make_spec(name: str = "made", dim: int = DIM, revision: str = "r1") -> Encod
         dim=dim,
         pooling="mean",
         normalize=True,
-        mask="non_special",
+        mask="reference",
         max_length=16,
         dtype="float32",
         prompts={},

@@ -16,7 +16,7 @@ from smart_jobs import cli, config, render
 from smart_jobs.encode import checkpoint
 from smart_jobs.lake import layout
 from smart_jobs.records import JobError
-from smart_jobs.settings import Encoder, Text
+from smart_jobs.settings import Cut, Encoder
 
 HEAVY = ("torch", "transformers", "faiss", "ray", "pymupdf")
 
@@ -29,7 +29,7 @@ def _empty_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def empty_lake(tmp_path, tiny_encoder):
     """The arguments that name a lake in which the tiny encoder has encoded nothing."""
-    spec, _ = checkpoint.resolve(Encoder(name=tiny_encoder.name, model=str(tiny_encoder)), Text())
+    spec, _ = checkpoint.resolve(Encoder(name=tiny_encoder.name, model=str(tiny_encoder)), Cut())
     layout.create_encoder(layout.create_lake("./lake"), spec, None)
     return ["lake=./lake", f"encoder={tiny_encoder}"]
 

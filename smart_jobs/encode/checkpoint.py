@@ -4,13 +4,12 @@ import hashlib
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.records import JobError, UsageError
-from smart_jobs.settings import Encoder, Text
-
-Pooling = Literal["mean", "cls", "last"]
+from smart_jobs.sampling import Sampling
+from smart_jobs.settings import Cut, Encoder, Pooling
 
 POOLING_MODES: dict[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",
@@ -66,30 +65,58 @@ def _from_hub(config: Encoder) -> Path:
         ) from error
 
 
-def resolve(config: Encoder, text: Text) -> tuple[EncoderSpec, Path]:
-    """The spec of `config` and the folder that its weights lie in. Values in `config` win over the checkpoint's."""
+def resolve(config: Encoder, cut: Cut) -> tuple[EncoderSpec, Path]:
+    """The spec of `config` and the folder that its weights lie in. Values in `config` win over the checkpoint's.
+
+    Raises UsageError where the checkpoint is none of this family, or not of the size that `config` says.
+    """
     folder = locate(config)
     model = _json(folder / "config.json")
-    settings = _json(folder / "sentence_bert_config.json")
-    if not model.get("hidden_size"):
-        raise UsageError(f"encoder {config.name}: {folder / 'config.json'} has no hidden_size: not a text encoder")
+    dim = _dim(config, folder, model)
+    text = config.family == "text"
     spec = EncoderSpec(
         name=config.name,
         family=config.family,
         model=folder.name if Path(config.model).expanduser().exists() else config.model,
         revision=_revision(config, folder),
         processor=_processor(folder),
-        dim=int(model["hidden_size"]),
-        pooling=config.pooling or _pooling(config, folder),
-        normalize="Normalize" in _modules(config, folder),
-        mask="non_special",
-        max_length=_max_length(config, folder, model, settings),
+        dim=dim,
+        pooling=config.pooling or (_pooling(config, folder) if text else "last"),
+        normalize="Normalize" in _modules(config, folder) if text else True,
+        mask=config.mask,
+        mask_query=config.mask_query if config.mask_query != config.mask else None,
+        max_length=_max_length(config, folder, model.get("text_config") or model),
         dtype=config.dtype,
-        prompts=_prompts(folder),
-        text_long=text.long,
+        prompts={**_prompts(folder), **config.instruction},
+        text_long=cut.text.long,
+        sampling=_sampling(config, cut),
+        adapter=f"sha256:{_sha256([Path(config.adapter)])}" if config.adapter else None,
         pool_factor=config.pool_factor if config.pool_factor > 1 else None,
     )
     return spec, folder
+
+
+def _dim(config: Encoder, folder: Path, model: dict[str, Any]) -> int:
+    """The size of its vectors: of the projection where there is one, else of the language model's states."""
+    projected = model.get("embedding_dim") or model.get("projection_dim") if config.family != "text" else None
+    dim = int(projected or model.get("hidden_size") or (model.get("text_config") or {}).get("hidden_size") or 0)
+    if not dim:
+        raise UsageError(f"encoder {config.name}: {folder / 'config.json'} has no hidden_size: not a text encoder")
+    if config.dim is not None and config.dim != dim:
+        raise UsageError(f"encoder {config.name}: expected vectors of {config.dim}, {folder} gives {dim}")
+    return dim
+
+
+def _sampling(config: Encoder, cut: Cut) -> Sampling | None:
+    """The config's, with what `page.` and `video.` say otherwise; they mean nothing to a text encoder."""
+    if config.sampling is None:
+        return None
+    given = {key: value for key, value in cut.video.model_dump().items() if value is not None}
+    video = config.sampling.video
+    changed: dict[str, Any] = {"video": video.model_copy(update=given) if video is not None else None}
+    if cut.page.as_ is not None:
+        changed["page_as"] = cut.page.as_
+    return config.sampling.model_copy(update=changed)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -151,7 +178,7 @@ def _pooling(config: Encoder, folder: Path) -> Pooling:
     return found[0]
 
 
-def _max_length(config: Encoder, folder: Path, model: dict[str, Any], settings: dict[str, Any]) -> int:
+def _max_length(config: Encoder, folder: Path, model: dict[str, Any]) -> int:
     """The config's length, else the one that the checkpoint was made for; RoBERTa's positions begin behind padding's.
 
     Raises UsageError where the config asks for more tokens than the model has positions.
@@ -163,6 +190,7 @@ def _max_length(config: Encoder, folder: Path, model: dict[str, Any], settings: 
         if model.get("max_position_embeddings") and config.max_length > positions:
             raise UsageError(f"encoder.max_length={config.max_length}: {config.name} has {positions} positions")
         return config.max_length
+    settings = _json(folder / "sentence_bert_config.json")
     tokenizer = _json(folder / "tokenizer_config.json").get("model_max_length") or positions
     return int(min(settings.get("max_seq_length") or tokenizer, positions))
 

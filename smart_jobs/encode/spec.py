@@ -6,6 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from smart_jobs.masks import Mask
+from smart_jobs.records import Side
+from smart_jobs.sampling import Sampling
+from smart_jobs.settings import Family, Pooling
 from smart_jobs.strict import Strict
 
 
@@ -17,18 +21,21 @@ class EncoderSpec(Strict):
     """
 
     name: str
-    family: Literal["text"]
+    family: Family
     model: str
     revision: str
     processor: str
     dim: int
-    pooling: Literal["mean", "cls", "last"]
+    pooling: Pooling
     normalize: bool
-    mask: Literal["non_special"]
+    mask: Mask
+    mask_query: Mask | None = None
     max_length: int
     dtype: Literal["float32", "bfloat16", "float16"]
     prompts: dict[str, str]
     text_long: Literal["auto", "split", "truncate"]
+    sampling: Sampling | None = None
+    adapter: str | None = None
     pool_factor: int | None = Field(None, ge=2)
 
     @property
@@ -46,3 +53,12 @@ class EncoderSpec(Strict):
     def prompt(self, side: str, instruction: str) -> str:
         """What is put before a text: its own instruction, else the checkpoint's prompt for this side."""
         return instruction or self.prompts.get(side, "")
+
+    def mask_of(self, side: Side) -> Mask:
+        """Which tokens of a segment on this side become states."""
+        return self.mask_query if side == "query" and self.mask_query is not None else self.mask
+
+    @property
+    def pooled_kind(self) -> str:
+        """Where a pooled vector comes from: `model`, or `mean_states` where the model has none of its own."""
+        return "mean_states" if self.pooling == "mean_states" else "model"

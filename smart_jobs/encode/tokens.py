@@ -1,13 +1,14 @@
 """Text -> token ids, and long text -> passages that fit the encoder's window. Needs no torch."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import tokenizers
 
 from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.records import JobError
 
 
 class Tokenizer:
@@ -21,19 +22,35 @@ class Tokenizer:
         self._spec = spec
         self._added = self._tokens.num_special_tokens_to_add(is_pair=False)
         self.special_ids = _special_ids(self._tokens, folder)
+        self.special_names = tuple(token.content for token in self._tokens.get_added_tokens_decoder().values())
         self.pad_id = self._pad_id(folder)
 
     def _pad_id(self, folder: Path) -> int:
         config = json.loads((folder / "config.json").read_text())
         return int(config.get("pad_token_id") or 0)
 
-    def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text with the special tokens around it, cut to the maximum length before those are added."""
+    def ids_and_starts(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """(t,) int64 ids with the special tokens around them, and the character of `text` at which each begins.
+
+        Cut to the maximum length before the special tokens are added.
+        """
         self._tokens.enable_truncation(self._spec.max_length)
         try:
-            return [encoding.ids for encoding in self._tokens.encode_batch_fast(list(texts))]
+            encoding = self._tokens.encode(text)
         finally:
             self._tokens.no_truncation()
+        return np.array(encoding.ids, np.int64), np.array([start for start, _ in encoding.offsets], np.int64)
+
+    def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids of a text that spells out its special tokens, and the characters (start, end) of each."""
+        return self._content(text)
+
+    def id_of(self, token: str) -> int:
+        """The id of a token by its name. Raises JobError where the vocabulary lacks it."""
+        found = self._tokens.token_to_id(token)
+        if found is None:
+            raise JobError(f"encoder {self._spec.name}: the checkpoint's tokenizer has no token {token}")
+        return int(found)
 
     def split(self, text: str, prompt: str = "") -> list[str]:
         """Passages of `text`, cut between words into as few as fit behind `prompt`, of nearly equal length.

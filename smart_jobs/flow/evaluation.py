@@ -36,7 +36,7 @@ def run(job: Evaluate) -> dict[str, Any]:
     """
     start = time.monotonic()
     task = beir.load(job.suite.path, job.suite.split)
-    spec, _ = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job)
     lake = layout.open_lake(job.lake.uri) if job.suite.candidates == "lake" else layout.create_lake(job.lake.uri)
     own = layout.create_lake(storage.join(lake.uri, "evaluation"))
     tables = layout.create_encoder(own, spec, job.codec)

@@ -55,7 +55,7 @@ def dry_run(job: IndexJob) -> dict[str, Any]:
 
 
 def _prepare(job: IndexJob) -> tuple[EncoderTables, Snapshot, Plan]:
-    tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job.text)
+    tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job)
     snapshot = layout.snapshot(tables)
     count = snapshot.pooled.count()
     if count == 0:

@@ -23,7 +23,7 @@ def run(job: Ingest, reached: Callable[[str], None] = passed_over) -> dict[str, 
     commit protocol. Raises JobError or UsageError.
     """
     start = time.monotonic()
-    spec, _ = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job)
     assets = listed(job.source, job.lake.uri)
     tables = layout.create_encoder(layout.create_lake(job.lake.uri), spec, job.codec)
     summary = bringing.bring_in(assets, tables, job.encoder, Options.of(job, reached))
@@ -47,7 +47,7 @@ def dry_run(job: Ingest) -> dict[str, Any]:
     """What a run would do: assets, and estimates of segments, bytes and hours from a few opened ones."""
     from smart_jobs.flow import estimate  # late: it decodes
 
-    spec, _ = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job)
     assets = listed(job.source, job.lake.uri)
     return estimate.of(assets, _planned(job, spec, assets), spec, job)
 

@@ -5,17 +5,17 @@ from smart_jobs.encode import checkpoint
 from smart_jobs.lake import layout
 from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.records import JobError
-from smart_jobs.settings import Encoder, Text
+from smart_jobs.settings import Cut, Encoder
 
 
-def tables_of(lake: Lake, encoder: Encoder, text: Text) -> EncoderTables:
+def tables_of(lake: Lake, encoder: Encoder, cut: Cut) -> EncoderTables:
     """The tables that `encoder` names: one digest where it pins one, else what its config resolves to.
 
     Raises JobError naming what is there where the lake has none.
     """
     if encoder.digest is not None:
         return layout.open_encoder(lake, f"{encoder.name}-{encoder.digest}")
-    spec, _ = checkpoint.resolve(encoder, text)
+    spec, _ = checkpoint.resolve(encoder, cut)
     if not layout.encoders(lake):
         raise JobError(f"lake {lake.uri}: nothing is encoded yet; `smart-jobs ingest source=… lake={lake.uri}` does")
     return layout.open_encoder(lake, spec.full_name)

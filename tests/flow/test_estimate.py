@@ -35,7 +35,7 @@ def test_merged_states_are_announced_as_so_many_fewer(announced):
 def test_what_does_not_fit_is_refused_before_anything_is_encoded(tmp_path, tiny_encoder, announced):
     keys = [f"source={tmp_path / 'docs'}", f"lake={tmp_path / 'lake'}", f"encoder={tiny_encoder}"]
     job = config.load(settings.Ingest, "ingest", keys)
-    spec, _ = checkpoint.resolve(job.encoder, job.text)
+    spec, _ = checkpoint.resolve(job.encoder, job)
     plan = [Planned(asset) for asset in ingest.listed(job.source, job.lake.uri)]
     run = actors.Run("run", job.lake.uri, "", spec, job.encoder, job.unit_tokens, job.batch_tokens)
     needed = sum(estimate.stored(*estimate.sampled(plan, run), spec, "int8").values())

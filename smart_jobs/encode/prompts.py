@@ -1,0 +1,53 @@
+"""A segment as a model gets it: token ids, and what each of them is."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smart_jobs import masks
+from smart_jobs.encode.tokens import Tokenizer
+from smart_jobs.records import Visual
+
+Piece = tuple[str, int]
+"""A stretch of a prompt, and what kind its tokens are of; a visual's is one placeholder."""
+
+Grid = tuple[int, int, int]
+"""What became of a visual: tokens in time, in height and in width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The `ids` of t tokens with a kind each (`smart_jobs.masks`), and the visuals that placeholders stand for."""
+
+    ids: np.ndarray
+    kinds: np.ndarray
+    visuals: tuple[Visual, ...] = ()
+    grids: tuple[Grid, ...] = ()
+
+
+def build(
+    tokenizer: Tokenizer, pieces: Sequence[Piece], counts: Sequence[int], special: Collection[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(t,) int64 ids and (t,) uint8 kinds of the pieces' concatenation, which is tokenized as one text.
+
+    The placeholder of the i-th piece that is visual becomes `counts[i]` tokens. What a tokenizer reads as special is
+    `SPECIAL`, but for placeholders; a document that spells a special token out must have gone through `plain`.
+    """
+    ids, offsets = tokenizer.spans("".join(text for text, _ in pieces))
+    ends = np.cumsum([len(text) for text, _ in pieces])
+    at = np.searchsorted(ends, [start for start, _ in offsets], side="right")
+    kinds = np.array([kind for _, kind in pieces], np.uint8)[np.minimum(at, len(pieces) - 1)]
+    visual = np.isin(kinds, (masks.IMAGE, masks.VIDEO))
+    kinds[np.isin(ids, list(special)) & ~visual] = masks.SPECIAL
+    repeated = np.ones(len(ids), np.int64)
+    repeated[visual] = counts
+    return np.repeat(np.asarray(ids, np.int64), repeated), np.repeat(kinds, repeated)
+
+
+def plain(text: str, special: Collection[str]) -> str:
+    """`text` with the names of special tokens taken apart, so that a document that quotes one cannot end its turn."""
+    for name in special:
+        if name in text:
+            text = text.replace(name, f"{name[0]} {name[1:]}")
+    return text
