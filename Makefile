@@ -1,7 +1,7 @@
 # make demo    set up, then ingest -> index -> evaluate -> search on real documents (two minutes on two cores)
 # make test    set up, then linters, types, import contracts and the tests (SLOW=1: the slow ones too)
 # make bench   set up, then the benchmarks
-# make faults set up, then every fault test TIMES=10 times, each time with other random moments
+# make faults  set up, then the fault tests TIMES=10 times, each time with other random moments (SLOW=1: the slow ones too)
 # make docs    set up, then the tables of docs/lake.md from smart_jobs/schema.py
 
 PYTHON ?= python3
@@ -30,7 +30,7 @@ bench: $(READY)
 faults: $(READY)
 	@for seed in $$(seq 1 $(or $(TIMES),10)); do \
 		echo "fault tests, seed $$seed"; \
-		FAULT_SEED=$$seed $(RUN) -m pytest -q tests/faults tests/lake/test_commit.py tests/flow/test_two_nodes.py || exit 1; \
+		FAULT_SEED=$$seed $(RUN) -m pytest -q $(if $(SLOW),,-m "not slow") tests/faults tests/lake/test_commit.py || exit 1; \
 	done
 
 docs: $(READY)

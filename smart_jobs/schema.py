@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """The version of these schemas, recorded in a lake's marker, in every table's description and in docs/lake.md.
 
 It grows when a column is added; `lake.table.read` gives older tables the columns that they lack.
@@ -41,6 +41,13 @@ def _table(name: str, about: str, key: tuple[str, ...], *required: Column, optio
     return Table(name, pa.schema(fields), key, about, meanings)
 
 
+def _list(element: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("element", element, nullable=False))
+
+
+TOKENS = ("token_kinds", "grids", "frame_times")
+"""The columns of hidden_states that say what its tokens are."""
+
 HIDDEN_STATES = _table(
     "hidden_states",
     "The token vectors of every segment, from the same forward pass as its pooled vector.",
@@ -50,6 +57,16 @@ HIDDEN_STATES = _table(
     ("dim", pa.int32(), "dimensions of each"),
     ("codec", pa.string(), "how `states` is stored; one for a whole table"),
     ("states", pa.binary(), "the token vectors as bytes, as the codec lays them out"),
+    optional=(
+        (
+            "token_kinds",
+            _list(pa.int32()),
+            "what the tokens are, in order, as kind, count, kind, count …: 1 template, 2 instruction, 3 text, 4 image, "
+            "5 video, 6 timestamp; null where a state stands for no single token",
+        ),
+        ("grids", _list(pa.int32()), "tokens in time, height and width of each image or video"),
+        ("frame_times", _list(pa.float64()), "seconds at which the frames of its videos stand"),
+    ),
 )
 
 POOLED = _table(
@@ -65,14 +82,18 @@ POOLED = _table(
         pa.string(),
         "blake2b-128 of the bytes that were decoded, `!…` behind it where pages could not be read; the stamp of a row",
     ),
-    ("media", pa.string(), "document, text or row"),
+    ("media", pa.string(), "document, text, row, image or video"),
     ("ordinal", pa.int32(), "place of the segment within its asset, from 0"),
     ("of", pa.int32(), "segments that this version of the asset was cut into"),
     ("title", pa.string(), "name of the file, or the title column of a table; may be empty"),
     ("text", pa.string(), "the segment's text, its first 1,000 characters"),
     ("n_tokens", pa.int32(), "token vectors in hidden_states"),
-    ("pooled", pa.list_(pa.field("element", pa.float32(), nullable=False)), "the embedding, of norm 1"),
-    ("pooled_kind", pa.string(), "where it comes from: `model`"),
+    ("pooled", _list(pa.float32()), "the embedding, of norm 1"),
+    (
+        "pooled_kind",
+        pa.string(),
+        "`model`, or `mean_states`: the mean of the states of a model that pools nothing",
+    ),
     ("run_id", pa.string(), "the run that encoded it"),
     ("encoded_at", TIME, "when"),
     optional=(
@@ -113,7 +134,7 @@ ASSETS = _table(
     ("source", pa.string(), "name of the source that listed it"),
     ("stamp", pa.string(), "what a listing tells of the content: size and mtime or etag; the digest of a row"),
     ("version", pa.string(), "as in pooled: the content that this stamp stood for"),
-    ("media", pa.string(), "document, text or row"),
+    ("media", pa.string(), "document, text, row, image or video"),
     ("size", pa.int64(), "bytes"),
     ("run_id", pa.string(), "the run that listed it; run ids sort by time"),
 )
@@ -161,8 +182,8 @@ EVALUATION_QUERIES = _table(
     ("task", pa.string(), "one of the suite's datasets"),
     ("query", pa.string(), "the query's name in the suite"),
     ("scoring", pa.string(), "pooled, late, hybrid or two_stage"),
-    ("hits", pa.list_(pa.field("element", pa.string(), nullable=False)), "names of the best candidates, best first"),
-    ("scores", pa.list_(pa.field("element", pa.float64(), nullable=False)), "their scores"),
+    ("hits", _list(pa.string()), "names of the best candidates, best first"),
+    ("scores", _list(pa.float64()), "their scores"),
     ("metrics", pa.map_(pa.string(), pa.float64()), "measure to value; empty for a query without judgements"),
 )
 

@@ -54,6 +54,14 @@ class Doc:
         return Asset(self.uri, "made", self.stamp or f"at {self.version}", "text", 1)
 
 
+def state_rows(*columns) -> pa.Table:
+    """Rows of hidden_states from its five columns that are never null; of their tokens nothing is said."""
+    kinds = schema.HIDDEN_STATES.columns
+    unsaid = [pa.nulls(len(columns[0]), kinds.field(name).type) for name in schema.TOKENS]
+    said = [column if isinstance(column, pa.ChunkedArray) else pa.array(column) for column in columns]
+    return pa.table([*said, *unsaid], schema=kinds)
+
+
 def make_segment(uri: str, version: str, ordinal: int, of: int, text: str = "g") -> Segment:
     key = segment_id(uri, version, ordinal)
     asset = Asset(uri, "made", "", "text", 1).id

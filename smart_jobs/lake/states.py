@@ -8,10 +8,11 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 
-from smart_jobs import codec, schema, storage
+from smart_jobs import codec, masks, schema, storage
 from smart_jobs.lake import table as tables_of
 from smart_jobs.lake.layout import Snapshot
 from smart_jobs.lake.writer import blobs, offsets_uri
+from smart_jobs.masks import Mask
 from smart_jobs.records import Codec, JobError
 
 READERS = 16
@@ -24,6 +25,16 @@ class Ragged:
 
     values: np.ndarray
     offsets: np.ndarray
+
+
+NO_TOKENS = pa.schema([schema.HIDDEN_STATES.columns.field(name) for name in schema.TOKENS]).empty_table()
+
+
+def _tokens(offsets: pa.Table) -> pa.Table:
+    """What a file's offsets say of its tokens; those of an older release say nothing."""
+    if "token_kinds" in offsets.column_names:
+        return offsets.select(schema.TOKENS)
+    return pa.table([pa.nulls(len(offsets), field.type) for field in NO_TOKENS.schema], NO_TOKENS.schema)
 
 
 class StatesReader:
@@ -49,6 +60,7 @@ class StatesReader:
         order = np.argsort(joined["segment_id"], kind="stable")
         self._ids, self._file = joined["segment_id"][order], file[order]
         self._offset, self._length, self._n = (joined[key][order] for key in ("offset", "length", "n_tokens"))
+        self._tokens = pa.concat_tables([_tokens(part) for part in parts] or [NO_TOKENS]).take(order)
 
     def _offsets(self, name: str) -> pa.Table:
         uri = offsets_uri(self._root, name)
@@ -88,8 +100,25 @@ class StatesReader:
         self._by_file(at, lambda rows: self._fetch(at[rows], [parts[i] for i in rows]))
         kinds = [self._codecs[file] for file in self._file[at]]
         dims = np.full(len(at), self._tables.spec.dim, np.int32)
-        columns = [segment_ids, self._n[at], dims, pa.array(kinds, pa.string()), column]
+        tokens = self._tokens.take(at).columns
+        columns = [segment_ids, self._n[at], dims, pa.array(kinds, pa.string()), column, *tokens]
         return pa.table(columns, schema=schema.HIDDEN_STATES.columns)
+
+    def masked(self, segment_ids: np.ndarray, mask: Mask) -> Ragged:
+        """As `read`, but only the states whose tokens `mask` keeps, which may be none of a segment's.
+
+        Raises JobError where what its tokens are is not stored: a release before schema 2 did not, merged states are
+        no tokens.
+        """
+        everything = self.read(segment_ids)
+        runs = self._tokens.take(self._positions(segment_ids))["token_kinds"].to_pylist()
+        if None in runs:
+            raise JobError(f"segment {segment_ids[runs.index(None)]}: what its tokens are is not stored; mask={mask} "
+                           "needs an ingest into fresh tables")  # fmt: skip
+        kept = [masks.keep(masks.kinds(run), mask) for run in runs]
+        counts = np.array([row.sum() for row in kept], np.int64)
+        chosen = np.concatenate([np.empty(0, bool), *kept])
+        return Ragged(everything.values[chosen], np.concatenate([[0], np.cumsum(counts)]))
 
     def _by_file(self, at: np.ndarray, work: Callable[[np.ndarray], None]) -> None:
         """Call `work` for every file, several at a time, with the rows of `at` that lie in it, as they lie there."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from smart_jobs import codec, schema, storage
+from smart_jobs import codec, masks, schema, storage
 from smart_jobs.lake import pages
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.table import File, stats
@@ -22,9 +22,15 @@ EXCERPT = 1000
 """Characters of a segment's text that its pooled row keeps."""
 
 OFFSETS = pa.schema(
-    [("segment_id", pa.int64()), ("offset", pa.int64()), ("length", pa.int64()), ("n_tokens", pa.int32())]
+    [
+        ("segment_id", pa.int64()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+        ("n_tokens", pa.int32()),
+        *(schema.HIDDEN_STATES.columns.field(name) for name in schema.TOKENS),
+    ]
 )
-"""Where each value of a states file lies; the schema's metadata names the file's codec."""
+"""Where each value of a states file lies, and what its tokens are; the schema's metadata names the file's codec."""
 
 QUERY_CODEC: Codec = "float32"
 """Stored queries (an evaluation's) keep full precision, as a search's query has it."""
@@ -66,7 +72,7 @@ def receipt(
     bad = [(segment, result) for segment, result in pairs if isinstance(result, AssetError)]
     _check_shapes(good, tables.spec.dim)
     rows = {
-        "pooled": [_pooled_row(segment, embedding, run_id) for segment, embedding in good],
+        "pooled": [_pooled_row(tables.spec.pooled_kind, segment, embedding, run_id) for segment, embedding in good],
         "failures": [_failure_row(tables.spec.digest, segment, error, run_id) for segment, error in bad],
     }
     pooled = [_structs(rows["pooled"], schema.POOLED), _structs(copies.pooled, schema.POOLED)]
@@ -120,9 +126,20 @@ def _states_rows(tables: EncoderTables, good: Sequence[tuple[Segment, Embedding]
             pa.array([rows.shape[1] for rows in states], pa.int32()),
             pa.array(kinds, pa.string()),
             column,
+            *_tokens([embedding for _, embedding in good]),
         ],
         schema=schema.HIDDEN_STATES.columns,
     )
+
+
+def _tokens(embeddings: Sequence[Embedding]) -> list[pa.Array]:
+    """The columns `schema.TOKENS` of these."""
+    values = {
+        "token_kinds": [None if item.kinds is None else masks.runs(item.kinds) for item in embeddings],
+        "grids": [list(itertools.chain(*item.grids)) or None for item in embeddings],
+        "frame_times": [list(item.times) or None for item in embeddings],
+    }
+    return [pa.array(values[name], schema.HIDDEN_STATES.columns.field(name).type) for name in schema.TOKENS]
 
 
 def blobs(lengths: Sequence[int] | np.ndarray) -> tuple[pa.ChunkedArray, list[memoryview]]:
@@ -202,6 +219,7 @@ def offsets_file(rows: pa.Table, data: pa.Buffer | pa.NativeFile) -> bytes:
             pa.array([offset for offset, _ in ranges], pa.int64()),
             pa.array([length for _, length in ranges], pa.int64()),
             rows["n_tokens"],
+            *(rows[name] for name in schema.TOKENS),
         ],
         schema=kept,
     )
@@ -211,7 +229,7 @@ def offsets_file(rows: pa.Table, data: pa.Buffer | pa.NativeFile) -> bytes:
     return cast("bytes", sink.getvalue().to_pybytes())
 
 
-def _pooled_row(segment: Segment, embedding: Embedding, run_id: str) -> dict[str, Any]:
+def _pooled_row(kind: str, segment: Segment, embedding: Embedding, run_id: str) -> dict[str, Any]:
     return {
         "segment_id": segment.segment_id,
         "asset_id": segment.asset_id,
@@ -222,11 +240,13 @@ def _pooled_row(segment: Segment, embedding: Embedding, run_id: str) -> dict[str
         "ordinal": segment.ordinal,
         "of": segment.of,
         "page": segment.page,
+        "start": segment.start,
+        "end": segment.end,
         "title": segment.title,
         "text": segment.text[:EXCERPT],
         "n_tokens": len(embedding.states),
         "pooled": embedding.pooled,
-        "pooled_kind": "model",
+        "pooled_kind": kind,
         "meta": list(segment.meta.items()),
         "run_id": run_id,
         "encoded_at": datetime.now(UTC),

@@ -26,5 +26,5 @@ def transcode(rows: pa.Table, to: Codec) -> pa.Table:
         )
     ]
     columns = {"codec": pa.array([to] * len(blobs), pa.string()), "states": pa.array(blobs, pa.binary())}
-    kept = [rows[name].combine_chunks() for name in ("segment_id", "n_tokens", "dim")]
-    return pa.table([*kept, columns["codec"], columns["states"]], schema=schema.HIDDEN_STATES.columns)
+    names = schema.HIDDEN_STATES.columns.names
+    return pa.table([columns[name] if name in columns else rows[name] for name in names], schema.HIDDEN_STATES.columns)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from smart_jobs import codec, schema
 from smart_jobs.lake import layout, table, writer
 from smart_jobs.records import Embedding
-from tests.lake_making import make_segment, make_spec
+from tests.lake_making import make_segment, make_spec, state_rows
 
 UNIT = 48
 """Segments a file: about 100 MB."""
@@ -62,9 +62,8 @@ class Made:
             scales, codes = (np.roll(array, number // POOL, axis=0) for array in pool[number % POOL])
             part[:] = scales.tobytes() + codes.tobytes()
         ids = [make_segment("bench", "v1", number, 1).segment_id for number in numbers]
-        columns = [pa.array(ids, pa.int64()), pa.array(counts, pa.int32()), pa.array([self.dim] * len(ids), pa.int32()),
-                   pa.array(["int8"] * len(ids)), column]  # fmt: skip
-        return pa.table(columns, schema=schema.HIDDEN_STATES.columns)
+        dims = pa.array([self.dim] * len(ids), pa.int32())
+        return state_rows(pa.array(ids, pa.int64()), pa.array(counts, pa.int32()), dims, ["int8"] * len(ids), column)
 
 
 def writing(tables: layout.EncoderTables, made: Made, segments: int, folder: Path) -> layout.Snapshot:

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lake_making import state_rows
 
-from smart_jobs import schema
 from smart_jobs.lake import pages, writer
 
 OURS = {
@@ -23,8 +23,7 @@ OURS = {
 
 def rows_with(blobs):
     n = len(blobs)
-    columns = [np.arange(n), np.ones(n, np.int32), np.ones(n, np.int32), pa.array(["int8"] * n), pa.array(blobs)]
-    return pa.table([pa.array(column) for column in columns], schema=schema.HIDDEN_STATES.columns)
+    return state_rows(np.arange(n), np.ones(n, np.int32), np.ones(n, np.int32), ["int8"] * n, blobs)
 
 
 def written(blobs, **options):

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lake_making import make_tables
+from lake_making import make_tables, state_rows
 
 from smart_jobs import schema, storage
 from smart_jobs.lake import pages, writer
@@ -26,8 +26,7 @@ def rows_of_lengths(lengths, kinds=("int8",)):
         part[:] = random.bytes(len(part))
     n = len(lengths)
     named = pa.array([kinds[i % len(kinds)] for i in range(n)], pa.string())
-    columns = [pa.array(range(n), pa.int64()), np.ones(n, np.int32), np.ones(n, np.int32), named, column]
-    return pa.table(columns, schema=schema.HIDDEN_STATES.columns)
+    return state_rows(pa.array(range(n), pa.int64()), np.ones(n, np.int32), np.ones(n, np.int32), named, column)
 
 
 @given(st.lists(st.integers(1, 40)), st.integers(1, 50))

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pyarrow as pa
 import pytest
+from lake_making import state_rows
 
 from smart_jobs import codec, schema
 from smart_jobs.records import JobError
@@ -23,15 +24,12 @@ def states(count=5):
 
 def rows_in(kinds):
     stored = list(zip(states(len(kinds)), kinds, strict=True))
-    return pa.table(
-        [
-            pa.array(range(len(kinds)), pa.int64()),
-            pa.array([len(values) for values, _ in stored], pa.int32()),
-            pa.array([DIM] * len(kinds), pa.int32()),
-            pa.array(kinds, pa.string()),
-            pa.array([codec.encode(values, kind) for values, kind in stored], pa.binary()),
-        ],
-        schema=schema.HIDDEN_STATES.columns,
+    return state_rows(
+        pa.array(range(len(kinds)), pa.int64()),
+        pa.array([len(values) for values, _ in stored], pa.int32()),
+        pa.array([DIM] * len(kinds), pa.int32()),
+        pa.array(kinds, pa.string()),
+        pa.array([codec.encode(values, kind) for values, kind in stored], pa.binary()),
     )
 
 
