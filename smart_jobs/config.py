@@ -105,15 +105,20 @@ def _group(group: str, value: str, folders: Sequence[Path]) -> dict[str, Any]:
 def _field_type(model: type[BaseModel], key: str) -> Any:
     """The annotation of a dotted key, or None where there is no such key."""
     head, _, rest = key.partition(".")
-    field = model.model_fields.get(head)
+    field = next((field for name, field in model.model_fields.items() if (field.alias or name) == head), None)
     if field is None or not rest:
         return field.annotation if field else None
-    kind = field.annotation
-    return _field_type(kind, rest) if _is_model(kind) else None
+    kind = group_of(field.annotation)
+    return _field_type(kind, rest) if kind is not None else None
 
 
 def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def group_of(kind: Any) -> type[BaseModel] | None:
+    """The model of a group of keys, whether it may be null or not; None for a plain key."""
+    return next((part for part in (kind, *get_args(kind)) if _is_model(part) and get_origin(kind) is not tuple), None)
 
 
 def _literal(text: str) -> str:
@@ -128,13 +133,13 @@ def _value(kind: Any, text: str) -> Any:
     several = get_origin(kind) is tuple
     if several and not (text.startswith("[") and text.endswith("]")):
         return [_literal(text)]
-    if not several and not _is_model(kind):
+    if not several and group_of(kind) is None and get_origin(kind) is not dict:
         return _literal(text)
     try:
         parsed = yaml.load(text, yaml.BaseLoader)
     except yaml.YAMLError:
         return _literal(text)
-    return [_literal(str(item)) for item in parsed] if several else parsed
+    return [_literal(item) if isinstance(item, str) else item for item in parsed] if several else parsed
 
 
 def _override(config: Any, model: type[Strict], key: str, text: str, folders: Sequence[Path]) -> None:
@@ -148,13 +153,14 @@ def _override(config: Any, model: type[Strict], key: str, text: str, folders: Se
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> list[tuple[str, Any]]:
-    """Every dotted key of a job with its field, groups' own keys included, in the order of declaration."""
+    """Every dotted key of a job with its field, groups' own keys included: as declared, what is shared with others last."""
     found: list[tuple[str, Any]] = []
-    for name, field in model.model_fields.items():
-        found.append((prefix + name, field))
-        kind = field.annotation
-        if _is_model(kind):
-            found += keys(kind, f"{prefix}{name}.")
+    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in model.__annotations__):
+        known_as = prefix + (field.alias or name)
+        found.append((known_as, field))
+        kind = group_of(field.annotation)
+        if kind is not None:
+            found += keys(kind, f"{known_as}.")
     return found
 
 

@@ -3,10 +3,12 @@
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+
+from smart_jobs import config
 
 SCORINGS = ("pooled", "late", "hybrid", "two_stage")
 TABLE = ("ndcg@10", "recall@10", "recall@100", "mrr@10", "map")
@@ -28,13 +30,14 @@ def help_text(
 ) -> str:
     """The verb's docstring and a line for each key: type, default, meaning."""
     lines = [textwrap.dedent(f"    {model.__doc__}").strip(), "", f"keys of {verb}:"]
+    width = max(len(name) for name, _ in keys) + 2
     for name, field in keys:
-        group = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        group = config.group_of(field.annotation) is not None
         kind = _group(name, groups) if group else _type(field.annotation)
         default = "" if group or field.default is PydanticUndefined else f" [{_value(field.default)}]"
         about = f"  {field.description}" if field.description else ""
-        lines.append(f"  {name:<24}{kind}{default}{about}")
-    return "\n".join([*lines, "  conf                    a folder of YAML files that is searched first"])
+        lines.append(f"  {name:<{width}}{kind}{default}{about}")
+    return "\n".join([*lines, f"  {'conf':<{width}}a folder of YAML files that is searched first"])
 
 
 def _group(name: str, groups: Mapping[str, Sequence[str]]) -> str:
@@ -50,9 +53,19 @@ def _group(name: str, groups: Mapping[str, Sequence[str]]) -> str:
 
 
 def _type(kind: Any) -> str:
-    text = kind.__name__ if isinstance(kind, type) else str(kind)
-    text = text.removeprefix("smart_jobs.settings.")
-    return text.replace("typing.", "").replace("NoneType", "null").replace(" | None", " or null")
+    """A type as people say it: `a, b or null`."""
+    parts = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return _type(parts[0])
+    if get_origin(kind) is Literal:
+        return "|".join(parts)
+    if get_origin(kind) is tuple:
+        return f"list of {_type(parts[0])}"
+    if get_origin(kind) is dict:
+        return f"{_type(parts[0])}: {_type(parts[1])}"
+    if parts:
+        return " or ".join(_type(part) for part in parts)
+    return "null" if kind is type(None) else str(kind.__name__)
 
 
 def _value(value: Any) -> str:
@@ -101,11 +114,21 @@ def search(result: Mapping[str, Any]) -> str:
         return "no hits"
     lines = []
     for hit in result["hits"]:
-        page = f" page {hit['page']}" if hit["page"] else ""
-        scores = f"{hit['score']:.3f} = pooled {hit['pooled']:.3f}, late {hit['late']:.3f}"
-        lines.append(f"{hit['rank']:>2}. {hit['title'] or hit['uri']}{page}  ({scores})")
-        lines.append(textwrap.indent(textwrap.fill(textwrap.shorten(hit["text"], 220), 100), "    "))
+        if hit["pooled"] is None:
+            scores = f"late {hit['late']:.3f}"
+        else:
+            scores = f"{hit['score']:.3f} = pooled {hit['pooled']:.3f}, late {hit['late']:.3f}"
+        lines.append(f"{hit['rank']:>2}. {hit['title'] or hit['uri']}{_part(hit)}  ({scores})")
+        if hit["text"]:
+            lines.append(textwrap.indent(textwrap.fill(textwrap.shorten(hit["text"], 220), 100), "    "))
     return "\n".join(lines)
+
+
+def _part(hit: Mapping[str, Any]) -> str:
+    """Which part of the asset a hit is."""
+    if hit["page"]:
+        return f" page {hit['page']}"
+    return f" {hit['start']:.1f}-{hit['end']:.1f} s" if hit.get("start") is not None else ""
 
 
 def evaluate(result: Mapping[str, Any]) -> str:
@@ -115,7 +138,9 @@ def evaluate(result: Mapping[str, Any]) -> str:
         lines.append(f"{name}: {task['queries']:,} queries, {task['candidates']:,} candidates")
         lines.append(f"{'':<12}" + "".join(f"{measure:>12}" for measure in TABLE))
         lines += [
-            f"{scoring:<12}" + "".join(f"{task[scoring][measure]:>12.4f}" for measure in TABLE) for scoring in SCORINGS
+            f"{scoring:<12}" + "".join(f"{task[scoring][measure]:>12.4f}" for measure in TABLE)
+            for scoring in SCORINGS
+            if task[scoring] is not None
         ]
         lines.append(
             f"two_stage is hybrid over the {task['two_stage']['candidates']:,} segments that the index passed on"

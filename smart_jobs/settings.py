@@ -112,9 +112,13 @@ class Cluster(Strict):
 
     address: str | None = Field(None, description="a running cluster; RAY_ADDRESS counts too; null starts a local one")
     cpus: int | None = Field(None, ge=1, description="CPUs of the local cluster")
+    gpus: int | None = Field(None, ge=0, description="GPUs of the local cluster; null: those that there are")
     decode_actors: int | None = Field(None, ge=1)
     encode_actors: int | None = Field(None, ge=1)
     encode_threads: int | None = Field(None, ge=1, description="CPU threads of one encode actor")
+    encode_gpus: float = Field(
+        1.0, gt=0, le=1, description="share of a GPU that an encode actor takes, if there is one"
+    )
 
 
 class Decode(Strict):

@@ -42,11 +42,16 @@ class Result:
         return metrics.mean(list(self.measures.values()))
 
 
-def results(scored: Scored, qrels: Mapping[str, Mapping[str, float]], weights: Weights) -> list[Result]:
-    """pooled, late and hybrid over every segment, and hybrid over what the index passed on."""
+def results(scored: Scored, qrels: Mapping[str, Mapping[str, float]], weights: Weights, kind: str) -> list[Result]:
+    """pooled, late and hybrid over every segment, and hybrid over what the index passed on.
+
+    Where the encoder pools nothing, `kind` being `mean_states`, there is no pooled score and so no hybrid: late is all.
+    """
     hybrid = weights.pooled * scored.pooled + weights.late * scored.late
     two_stage = np.where(scored.candidates, hybrid, -np.inf)
     matrices = {"pooled": scored.pooled, "late": scored.late, "hybrid": hybrid, "two_stage": two_stage}
+    if kind != "model":
+        matrices = {"late": scored.late, "two_stage": two_stage}
     return [_result(name, matrix, scored, qrels) for name, matrix in matrices.items()]
 
 

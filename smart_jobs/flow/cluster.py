@@ -51,7 +51,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ side writes to the user's stderr
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = cluster.address or os.environ.get("RAY_ADDRESS")
-    local = {} if address else {"num_cpus": cluster.cpus, "include_dashboard": False}
+    local = {} if address else {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "include_dashboard": False}
     try:
         with _stderr_closed():
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
@@ -137,7 +137,7 @@ def _answer(answer: Any) -> str:
 
 
 def pools(cluster: Cluster) -> Pools:
-    """Actors for what the connected cluster has: an encoder for each GPU, else one for every few CPUs of a node.
+    """Actors for what the connected cluster has: encoders for each GPU, else one for every few CPUs of a node.
 
     Decode actors claim no CPU: in the pipeline benchmark the encoder never waited for them, even with every core.
     """
@@ -148,7 +148,7 @@ def pools(cluster: Cluster) -> Pools:
 def shared(node_cpus: Sequence[int], gpus: int, cluster: Cluster) -> Pools:
     """The pools over nodes with these CPUs: no actor takes more than a node has."""
     cpus = [count for count in node_cpus if count] or [1]
-    wanted = cluster.encode_actors or gpus
+    wanted = cluster.encode_actors or gpus * int(1 / cluster.encode_gpus)
     if wanted:
         share = max(1, min(max(cpus), sum(cpus) // wanted))
     else:
@@ -158,6 +158,6 @@ def shared(node_cpus: Sequence[int], gpus: int, cluster: Cluster) -> Pools:
         decode_actors=cluster.decode_actors or max(1, (sum(cpus) - encoders) // 2 if gpus else encoders),
         encode_actors=encoders,
         encode_cpus=0.5 if gpus else max(0.5, share - 0.5),
-        encode_gpus=1.0 if gpus else 0.0,
+        encode_gpus=cluster.encode_gpus if gpus else 0.0,
         encode_threads=cluster.encode_threads or share,
     )

@@ -26,6 +26,8 @@ from smart_jobs.search import ann, hybrid
 from smart_jobs.settings import Evaluate
 
 SOURCE = "evaluation"
+UNSCORED = {"pooled": None, "late": None, "hybrid": None}
+"""What the JSON says of a scoring that an encoder has not."""
 
 
 def run(job: Evaluate) -> dict[str, Any]:
@@ -46,7 +48,8 @@ def run(job: Evaluate) -> dict[str, Any]:
     inner = layout.snapshot(tables)
     corpus = _corpus(lake, spec, documents, inner, task)
     scored = _score(job, inner, queries, corpus)
-    results = scoring.results(scored, task.qrels, hybrid.Weights(job.lambda_pooled, job.lambda_late))
+    weights = hybrid.Weights(job.lambda_pooled, job.lambda_late).of(spec)
+    results = scoring.results(scored, task.qrels, weights, spec.pooled_kind)
     versions = {"evaluation": inner.versions(), "candidates": corpus.snapshot.versions()}
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     _store(job, lake, spec, run_id, task.name, results, versions)
@@ -55,7 +58,7 @@ def run(job: Evaluate) -> dict[str, Any]:
         "run_id": run_id,
         "encoder": spec.full_name,
         "tasks": {task.name: _task_json(job, scored, results)},
-        "mean": {result.scoring: _rounded(result.mean()) for result in results},
+        "mean": {**UNSCORED, **{result.scoring: _rounded(result.mean()) for result in results}},
         "encoded": summary.encoded,
         "failures": summary.failures,
         "seconds": round(time.monotonic() - start, 3),
@@ -138,7 +141,7 @@ def _two_stage(job: Evaluate, corpus: Corpus, vectors: np.ndarray) -> np.ndarray
 
 
 def _task_json(job: Evaluate, scored: Scored, results: Sequence[Result]) -> dict[str, Any]:
-    content: dict[str, Any] = {"queries": len(scored.queries), "candidates": len(scored.names)}
+    content: dict[str, Any] = {"queries": len(scored.queries), "candidates": len(scored.names), **UNSCORED}
     for result in results:
         content[result.scoring] = _rounded(result.mean())
     content["two_stage"] = {"candidates": job.candidates, **content["two_stage"]}

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 
 from smart_jobs import progress
@@ -75,7 +76,7 @@ def _rows(tables: EncoderTables, hits: Hits) -> list[dict[str, Any]]:
             "start": by_id[segment]["start"],
             "end": by_id[segment]["end"],
             "score": round(float(hits.scores[0, place]), 6),
-            "pooled": round(float(hits.pooled[0, place]), 6),
+            "pooled": None if np.isnan(hits.pooled[0, place]) else round(float(hits.pooled[0, place]), 6),
             "late": round(float(hits.late[0, place]), 6),
             "title": by_id[segment]["title"],
             "text": " ".join(by_id[segment]["text"].split()),

@@ -10,6 +10,7 @@ from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from smart_jobs import codec, storage
+from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.index import build, manifest
 from smart_jobs.index.manifest import Manifest
 from smart_jobs.lake import layout, table
@@ -18,7 +19,7 @@ from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import Embedding, Hits, JobError
 from smart_jobs.search import ann, maxsim
 
-PLACE = ["segment_id", "asset_id", "page"]
+PLACE = ["segment_id", "asset_id", "page", "start"]
 CHUNK = 4096
 """Segments whose states are held at a time."""
 
@@ -29,6 +30,10 @@ class Weights:
 
     pooled: float = 1.0
     late: float = 1.0
+
+    def of(self, spec: EncoderSpec) -> "Weights":
+        """These; without the pooled score where the model has none of its own: the states' mean finds candidates."""
+        return self if spec.pooled_kind == "model" else Weights(0.0, self.late)
 
 
 def search(
@@ -44,8 +49,9 @@ def search(
     """The k best places for each query, as the id of each place's best segment; scores are exact.
 
     In two stages the index passes `candidates` segments on; `exhaustive` scores every one. `where` is a SQL predicate
-    over pooled's columns. Equal scores are ordered by segment id. Raises JobError where the lake is empty, the index
-    is not built, or the predicate is wrong.
+    over pooled's columns. Equal scores are ordered by segment id. An encoder that is multi-vector only has NaN for its
+    pooled scores, and the late score for the whole. Raises JobError where the lake is empty, the index is not built, or
+    the predicate is wrong.
     """
     snapshot = layout.snapshot(tables)
     allowed = allowed_ids(snapshot, where)
@@ -60,7 +66,10 @@ def search(
     outside = ~candidate_mask(rows, found)
     for matrix in (pooled, late):
         matrix[outside] = -np.inf
-    return _rank(snapshot, found, pooled, late, k, weights)
+    hits = _rank(snapshot, found, pooled, late, k, weights.of(tables.spec))
+    if tables.spec.pooled_kind != "model":
+        hits.pooled[hits.ids >= 0] = np.nan
+    return hits
 
 
 def candidate_mask(rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -138,9 +147,10 @@ def matrix(column: pa.ChunkedArray, dim: int) -> np.ndarray:
 
 
 def places(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:
-    """(n,) int: equal for segments of the same page, or of the same asset where there are no pages."""
+    """(n,) int: equal for segments of the same page or clip, or of the same asset where there are neither."""
     rows = table.read(snapshot.pooled, PLACE, pc.field("segment_id").isin(ids)).sort_by("segment_id")
-    keys = pc.binary_join_element_wise(rows["asset_id"], pc.coalesce(rows["page"].cast(pa.string()), ""), "#")
+    part = pc.coalesce(rows["page"].cast(pa.string()), rows["start"].cast(pa.string()), "")
+    keys = pc.binary_join_element_wise(rows["asset_id"], part, "#")
     return np.asarray(keys.combine_chunks().dictionary_encode().indices)
 
 

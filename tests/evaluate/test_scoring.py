@@ -27,7 +27,7 @@ QRELS = {"q1": {"b": 1.0}, "q2": {"c again": 1.0}}
 
 
 def by_scoring(scored: Scored, weights: Weights = EQUAL) -> dict[str, scoring.Result]:
-    return {result.scoring: result for result in scoring.results(scored, QRELS, weights)}
+    return {result.scoring: result for result in scoring.results(scored, QRELS, weights, "model")}
 
 
 def test_each_scoring_ranks_by_its_own_matrix():
@@ -62,6 +62,6 @@ def test_two_stage_never_finds_what_the_index_did_not_pass_on():
 def test_a_query_without_an_embedding_counts_as_nothing_found():
     scored = make(np.ones((2, 4), bool))
     scored.pooled[1], scored.late[1] = -np.inf, -np.inf
-    for result in scoring.results(scored, QRELS, Weights()):
+    for result in scoring.results(scored, QRELS, Weights(), "model"):
         assert result.hits["q2"] == []
         assert result.measures["q2"] == {"ndcg@10": 0, "recall@10": 0, "recall@100": 0, "mrr@10": 0, "map": 0}
