@@ -153,7 +153,7 @@ def _override(config: Any, model: type[Strict], key: str, text: str, folders: Se
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> list[tuple[str, Any]]:
-    """Every dotted key of a job with its field, groups' own keys included: as declared, what is shared with others last."""
+    """Every dotted key of a job with its field, groups' own keys included: as declared, shared ones last."""
     found: list[tuple[str, Any]] = []
     for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in model.__annotations__):
         known_as = prefix + (field.alias or name)

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import keeping
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +19,7 @@ from s3_server import S3
 from suites import write_suite
 
 from smart_jobs import cli, config, schema, settings, storage
-from smart_jobs.flow import status
+from smart_jobs.flow import forgetting, maintaining, sql, status, verifying
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.table import Change
 
@@ -158,3 +159,25 @@ def test_tables_on_a_store_are_sources(tmp_path, tiny_encoder, s3, bucket, clust
     done = run("ingest", f"source.uri=[{bucket}/delta table, {bucket}/rows/**/*.parquet]", f"lake={tmp_path / 'lake'}",
                f"encoder={tiny_encoder}")  # fmt: skip
     assert (done["assets"], done["encoded"]) == (4, 4)
+
+
+def test_the_verbs_of_upkeep_on_a_store(bucket):
+    """Asked, compacted, made to forget, broken and repaired."""
+    uri = f"{bucket}/a läke"
+    tables = keeping.make_lake(uri)
+    lake = settings.Lake(uri=uri)
+    count = "SELECT count(*) AS n FROM pooled"
+    before = sql.run(settings.Sql(lake=lake, query=count))["rows"][0]["n"]
+    assert verifying.run(settings.Verify(lake=lake))["whole"]
+    done = maintaining.run(settings.Maintain(lake=lake, retention_hours=0))
+    assert done["deleted"]["files"] > 0
+    assert verifying.run(settings.Verify(lake=lake))["whole"]
+    gone = forgetting.run(settings.Forget(asset="a", lake=lake))
+    assert gone["segments"] == 3
+    maintaining.run(settings.Maintain(lake=lake))
+    assert sql.run(settings.Sql(lake=lake, query=count))["rows"][0]["n"] == before - 3
+    pooled = tables.table_uri(schema.POOLED)
+    storage.delete(storage.join(pooled, next(table.files_of(table.open_table(pooled)))))
+    broken = verifying.run(settings.Verify(lake=lake, repair=True))
+    assert (broken["whole"], broken["repaired"], set(broken["counts"])) == (False, True, {"missing_file"})
+    assert verifying.run(settings.Verify(lake=lake))["whole"]
