@@ -13,7 +13,7 @@ from smart_jobs import masks
 from smart_jobs.encode import qwen, readout, visuals
 from smart_jobs.encode.prompts import Piece, Prompt
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.records import Segment, Visual
+from smart_jobs.records import AssetError, Segment, Visual
 
 
 class VLM2Vec:
@@ -26,10 +26,13 @@ class VLM2Vec:
 
     def prompt(self, segment: Segment) -> Prompt:
         """Placeholders, instruction, text. Raises AssetError `empty` where there is none of them: no token to pool."""
-        return visuals.within(
+        made = visuals.within(
             lambda shown: self._prompt(segment, shown), qwen.ordered(segment), self._backbone.patching,
-            self.spec.max_length,
+            self.spec.max_length, tail=0,
         )  # fmt: skip
+        if not len(made.ids):
+            raise AssetError("empty", "neither an instruction nor a text nor a visual", "encode")
+        return made
 
     def _prompt(self, segment: Segment, shown: tuple[Visual, ...]) -> Prompt:
         plain = self._backbone.tokenizer.plain
