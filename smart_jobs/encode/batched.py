@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+import transformers
 
 from smart_jobs import masks
 from smart_jobs.encode import packing, readout
@@ -86,15 +89,27 @@ def _times(prompt: Prompt) -> tuple[float, ...]:
     return tuple(time for visual in prompt.visuals for time in visual.times)
 
 
-def pad(rows: Sequence[Prompt], filler: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids (b, t) int64, padded on the right by `filler`, and (b, t) bool: what is no padding."""
-    longest = max(len(row.ids) for row in rows)
-    padded = torch.full((len(rows), longest), filler)
-    attended = torch.zeros((len(rows), longest), dtype=torch.bool)
+def stack(rows: Sequence[np.ndarray], filler: int) -> torch.Tensor:
+    """Rows of integers -> (b, t) int64, padded on the right by `filler`."""
+    padded = torch.full((len(rows), max(map(len, rows))), filler)
     for i, row in enumerate(rows):
-        padded[i, : len(row.ids)] = torch.from_numpy(row.ids)
-        attended[i, : len(row.ids)] = True
-    return padded, attended
+        padded[i, : len(row)] = torch.from_numpy(row.astype(np.int64))
+    return padded
+
+
+def attended(batch: Sequence[Prompt]) -> torch.Tensor:
+    """(b, t) bool: which tokens of the padded batch are no padding."""
+    lengths = torch.tensor([len(row.ids) for row in batch])
+    return torch.arange(int(lengths.max())) < lengths[:, None]
+
+
+def pretrained(folder: Path, dtype: str, kind: Any = transformers.AutoModel) -> Any:
+    """The weights of `folder` in evaluation mode, on the device; attention by FlashAttention where it is installed."""
+    flash = device().type == "cuda" and dtype != "float32" and transformers.utils.is_flash_attn_2_available()
+    how = "flash_attention_2" if flash else None  # None: torch's own where a model has it, as nearly all have
+    model = kind.from_pretrained(folder, dtype=getattr(torch, dtype), attn_implementation=how)
+    model.config.get_text_config().use_cache = False  # there is no next token, so nothing reads keys and values again
+    return model.eval().to(device())
 
 
 def device() -> torch.device:

@@ -9,13 +9,31 @@ from typing import Any, cast
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.sampling import Sampling
-from smart_jobs.settings import Cut, Encoder, Pooling
+from smart_jobs.settings import Cut, Encoder, Family, Pooling
 
 POOLING_MODES: dict[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
     "pooling_mode_lasttoken": "last",
 }
+TEXT_POOLING: set[Pooling] = {"mean", "cls", "last"}
+READOUT: dict[Family, Pooling] = {
+    "qwen3_vl": "last",
+    "gme": "last",
+    "vlm2vec": "last",
+    "lamra": "before_emb",
+    "jina_v4": "mean_states",
+    "colpali": "mean_states",
+    "clip": "model",
+    "siglip": "model",
+}
+"""Where each family but text models has its pooled vector from: that is not for a config to say."""
+PROJECTED: dict[Family, tuple[str, ...]] = {
+    "jina_v4": ("multi_vector_projector_dim",),
+    "colpali": ("embedding_dim",),
+    "clip": ("projection_dim",),
+}
+"""The keys of config.json that say how large a family's projected vectors are."""
 MODULES = {"Transformer", "Pooling", "Normalize"}
 FILES = ("*.json", "*.txt", "*.model", "1_Pooling/*", "model*.safetensors", "pytorch_model*.bin")
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -74,6 +92,9 @@ def resolve(config: Encoder, cut: Cut) -> tuple[EncoderSpec, Path]:
     model = _json(folder / "config.json")
     dim = _dim(config, folder, model)
     text = config.family == "text"
+    pooling = config.pooling or (_pooling(config, folder) if text else READOUT[config.family])
+    if pooling not in (TEXT_POOLING if text else {READOUT[config.family]}):
+        raise UsageError(f"encoder.pooling={pooling}: {config.name} is of family {config.family}, which has no such")
     spec = EncoderSpec(
         name=config.name,
         family=config.family,
@@ -81,7 +102,7 @@ def resolve(config: Encoder, cut: Cut) -> tuple[EncoderSpec, Path]:
         revision=_revision(config, folder),
         processor=_processor(folder),
         dim=dim,
-        pooling=config.pooling or (_pooling(config, folder) if text else "last"),
+        pooling=pooling,
         normalize="Normalize" in _modules(config, folder) if text else True,
         mask=config.mask,
         mask_query=config.mask_query if config.mask_query != config.mask else None,
@@ -97,9 +118,15 @@ def resolve(config: Encoder, cut: Cut) -> tuple[EncoderSpec, Path]:
 
 
 def _dim(config: Encoder, folder: Path, model: dict[str, Any]) -> int:
-    """The size of its vectors: of the projection where there is one, else of the language model's states."""
-    projected = model.get("embedding_dim") or model.get("projection_dim") if config.family != "text" else None
-    dim = int(projected or model.get("hidden_size") or (model.get("text_config") or {}).get("hidden_size") or 0)
+    """The size of its vectors: of the projection where there is one, else of the language model's states.
+
+    A file that leaves it to the library's defaults (SigLIP's do) is no contradiction to the config's.
+    """
+    projected = next((model[key] for key in PROJECTED.get(config.family, ()) if key in model), None)
+    language = (model.get("text_config") or {}).get("hidden_size") if config.family != "text" else None
+    dim = int(projected or model.get("hidden_size") or language or 0)
+    if not dim and config.dim is not None and config.family != "text":
+        return config.dim
     if not dim:
         raise UsageError(f"encoder {config.name}: {folder / 'config.json'} has no hidden_size: not a text encoder")
     if config.dim is not None and config.dim != dim:

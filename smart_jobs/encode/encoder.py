@@ -1,14 +1,30 @@
 """What an encoder is, and how the one that a spec names is loaded."""
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.records import AssetError, Embedding, Segment
+from smart_jobs.settings import Family
 
 if TYPE_CHECKING:
     from smart_jobs.encode.batched import Model
+
+
+CLASSES: Mapping[Family, str] = {
+    "text": "TextModel",
+    "qwen3_vl": "Qwen3VL",
+    "gme": "GME",
+    "vlm2vec": "VLM2Vec",
+    "lamra": "LamRA",
+    "jina_v4": "JinaV4",
+    "colpali": "ColPali",
+    "clip": "CLIP",
+    "siglip": "SigLIP",
+}
+"""The class of each family, in the module of its name."""
 
 
 class Encoder(Protocol):
@@ -44,10 +60,5 @@ def load(spec: EncoderSpec, folder: Path, threads: int, batch_tokens: int) -> En
 
 def _model(spec: EncoderSpec, folder: Path) -> "Model":
     """The family's own module, and no other, is imported."""
-    if spec.family == "text":
-        from smart_jobs.encode.text import TextModel
-
-        return TextModel(spec, folder)
-    from smart_jobs.encode.qwen3_vl import Qwen3VL
-
-    return Qwen3VL(spec, folder)
+    module = importlib.import_module(f"smart_jobs.encode.{spec.family}")
+    return cast("Model", getattr(module, CLASSES[spec.family])(spec, folder))

@@ -26,13 +26,21 @@ class Prompt:
     grids: tuple[Grid, ...] = ()
 
 
+def text(tokenizer: Tokenizer, before: str, said: str) -> Prompt:
+    """`before`, an instruction or a prompt, and what is `said`, in the tokenizer's own frame and its length."""
+    ids, starts = tokenizer.ids_and_starts(before + said)
+    kinds = np.where(starts < len(before), masks.INSTRUCTION, masks.TEXT).astype(np.uint8)
+    kinds[np.isin(ids, list(tokenizer.special_ids))] = masks.SPECIAL
+    return Prompt(ids, kinds)
+
+
 def build(
     tokenizer: Tokenizer, pieces: Sequence[Piece], counts: Sequence[int], special: Collection[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(t,) int64 ids and (t,) uint8 kinds of the pieces' concatenation, which is tokenized as one text.
 
     The placeholder of the i-th piece that is visual becomes `counts[i]` tokens. What a tokenizer reads as special is
-    `SPECIAL`, but for placeholders; a document that spells a special token out must have gone through `plain`.
+    `SPECIAL`, but for placeholders; what a document says must have gone through `Tokenizer.plain`.
     """
     ids, offsets = tokenizer.spans("".join(text for text, _ in pieces))
     ends = np.cumsum([len(text) for text, _ in pieces])
@@ -43,11 +51,3 @@ def build(
     repeated = np.ones(len(ids), np.int64)
     repeated[visual] = counts
     return np.repeat(np.asarray(ids, np.int64), repeated), np.repeat(kinds, repeated)
-
-
-def plain(text: str, special: Collection[str]) -> str:
-    """`text` with the names of special tokens taken apart, so that a document that quotes one cannot end its turn."""
-    for name in special:
-        if name in text:
-            text = text.replace(name, f"{name[0]} {name[1:]}")
-    return text

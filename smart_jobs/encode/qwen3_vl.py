@@ -4,26 +4,21 @@ As the authors' `qwen3_vl_embedding.py` runs it: the instruction is the system t
 images before text; an empty item reads "NULL"; the tokenizer's post-processor ends the prompt with `<|endoftext|>`.
 """
 
-import json
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-import transformers
 
 from smart_jobs import masks
-from smart_jobs.encode import batched, prompts, readout, visuals
-from smart_jobs.encode.patches import Patching
+from smart_jobs.encode import qwen, readout, visuals
 from smart_jobs.encode.prompts import Piece, Prompt
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.encode.tokens import Tokenizer
 from smart_jobs.records import Segment, Visual
 
-IMAGE, VIDEO = "<|image_pad|>", "<|video_pad|>"
-MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
-"""What the reference's mask leaves out beside the tokenizer's own special tokens."""
+INSTRUCTION = "Represent the user's input."
 
 
 class Qwen3VL:
@@ -32,76 +27,33 @@ class Qwen3VL:
     def __init__(self, spec: EncoderSpec, folder: Path) -> None:
         """Load the weights of `folder` in the spec's dtype."""
         self.spec = spec
-        self.tokenizer = Tokenizer(spec, folder)
-        config = json.loads((folder / "config.json").read_text())
-        self.patching = Patching.of(folder, config["vision_config"])
-        self._pads = {self.tokenizer.id_of(IMAGE), self.tokenizer.id_of(VIDEO)}
-        marks = {self.tokenizer.id_of(mark) for mark in MARKS}
-        self._special = (self.tokenizer.special_ids | marks) - self._pads
-        self._end = self.tokenizer.id_of("<|endoftext|>")
-        self._device = batched.device()
-        model = transformers.AutoModel.from_pretrained(folder, dtype=getattr(torch, spec.dtype))
-        self._model = model.eval().to(self._device)
+        self._backbone = qwen.load(spec, folder)
 
     def prompt(self, segment: Segment) -> Prompt:
         """The chat template around it. Too long, visuals lose resolution; text alone is cut before the last token."""
-        ordered = sorted(segment.visuals, key=lambda visual: visual.kind != "video")
+        shown = qwen.ordered(segment)
         return visuals.within(
-            lambda fitted: self._prompt(segment, fitted), ordered, self.patching, self.spec.max_length
+            lambda fitted: self._prompt(segment, fitted), shown, self._backbone.patching, self.spec.max_length
         )
 
     def _prompt(self, segment: Segment, shown: tuple[Visual, ...]) -> Prompt:
-        grids = visuals.grids(shown, self.patching)
-        pieces = self._pieces(segment, shown)
-        counts = [
-            count
-            for visual, (t, h, w) in zip(shown, grids, strict=True)
-            for count in ([h * w] * t if visual.kind == "video" else [t * h * w])
-        ]
-        ids, kinds = prompts.build(self.tokenizer, pieces, counts, self._special)
-        return Prompt(np.append(ids, self._end), np.append(kinds, np.uint8(masks.SPECIAL)), shown, grids)
-
-    def _pieces(self, segment: Segment, shown: Sequence[Visual]) -> list[Piece]:
-        instruction = sentence(self.spec.prompt(segment.side, segment.instruction))
-        names = self.tokenizer.special_names
-        text = prompts.plain(segment.text, names)
-        return [
-            ("<|im_start|>system\n", masks.TEMPLATE),
-            (prompts.plain(instruction, names), masks.INSTRUCTION),
-            ("<|im_end|>\n<|im_start|>user\n", masks.TEMPLATE),
-            *(piece for visual in shown for piece in self._visual(visual)),
-            (text if text or shown else "NULL", masks.TEXT),
-            ("<|im_end|>\n<|im_start|>assistant\n", masks.TEMPLATE),
-        ]
+        instruction = sentence(self.spec.prompt(segment.side, segment.instruction) or INSTRUCTION)
+        text = self._backbone.tokenizer.plain(segment.text)
+        user = [piece for visual in shown for piece in self._visual(visual)]
+        user.append((text if text or shown else "NULL", masks.TEXT))
+        made = qwen.prompt(self._backbone, qwen.chat(self._backbone, instruction, user), shown, grouped=True)
+        ids = np.append(made.ids, self._backbone.end)
+        return replace(made, ids=ids, kinds=np.append(made.kinds, np.uint8(masks.SPECIAL)))
 
     def _visual(self, visual: Visual) -> list[Piece]:
-        start, end = ("<|vision_start|>", masks.TEMPLATE), ("<|vision_end|>", masks.TEMPLATE)
         if visual.kind == "image":
-            return [start, (IMAGE, masks.IMAGE), end]
-        return [
-            piece
-            for seconds in group_times(visual.times, self.patching.temporal)
-            for piece in ((f"<{seconds:.1f} seconds>", masks.TIME), start, (VIDEO, masks.VIDEO), end)
-        ]
+            return qwen.marked(visual)
+        times = group_times(visual.times, self._backbone.patching.temporal)
+        return [piece for at in times for piece in ((f"<{at:.1f} seconds>", masks.TIME), *qwen.marked(visual))]
 
     def forward(self, batch: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
         """One pass, padded on the right. States are those behind the final norm."""
-        ids, attended = batched.pad(batch, self._end)
-        kinds, _ = batched.pad([Prompt(row.kinds.astype(np.int64), row.kinds) for row in batch], masks.SPECIAL)
-        types = (kinds == masks.IMAGE).int() + 2 * (kinds == masks.VIDEO).int()
-        images, image_grids = visuals.patches(batch, "image", self.patching, self._device)
-        videos, video_grids = visuals.patches(batch, "video", self.patching, self._device)
-        attended = attended.to(self._device)
-        hidden = self._model(
-            input_ids=ids.to(self._device),
-            attention_mask=attended.long(),
-            pixel_values=images,
-            image_grid_thw=image_grids,
-            pixel_values_videos=videos,
-            video_grid_thw=video_grids,
-            mm_token_type_ids=types.to(self._device),
-            use_cache=False,
-        ).last_hidden_state
+        hidden, attended = qwen.native(self._backbone, batch)
         return readout.pool(hidden, attended, "last"), hidden
 
 

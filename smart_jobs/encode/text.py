@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-import transformers
 
-from smart_jobs import masks
-from smart_jobs.encode import batched, readout
+from smart_jobs.encode import batched, prompts, readout
 from smart_jobs.encode.prompts import Prompt
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.encode.tokens import Tokenizer
@@ -23,23 +20,17 @@ class TextModel:
         self.spec = spec
         self.tokenizer = Tokenizer(spec, folder)
         self._device = batched.device()
-        model = transformers.AutoModel.from_pretrained(folder, dtype=getattr(torch, spec.dtype))
-        self._model = model.eval().to(self._device)
-        self._special = np.array(sorted(self.tokenizer.special_ids), np.int64)
+        self._model = batched.pretrained(folder, spec.dtype)
 
     def prompt(self, segment: Segment) -> Prompt:
         """Its prompt and its text, truncated to the spec's maximum length. Raises AssetError for a visual."""
         if segment.visuals:
             raise AssetError("unsupported", f"{self.spec.name} reads text only", "encode")
-        before = self.spec.prompt(segment.side, segment.instruction)
-        ids, starts = self.tokenizer.ids_and_starts(before + segment.text)
-        kinds = np.where(starts < len(before), masks.INSTRUCTION, masks.TEXT).astype(np.uint8)
-        kinds[np.isin(ids, self._special)] = masks.SPECIAL
-        return Prompt(ids, kinds)
+        return prompts.text(self.tokenizer, self.spec.prompt(segment.side, segment.instruction), segment.text)
 
-    def forward(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, batch: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
         """One pass, padded on the right to the longest."""
-        padded, attended = batched.pad(prompts, self.tokenizer.pad_id)
-        padded, attended = padded.to(self._device), attended.to(self._device)
+        padded = batched.stack([row.ids for row in batch], self.tokenizer.pad_id).to(self._device)
+        attended = batched.attended(batch).to(self._device)
         hidden = self._model(input_ids=padded, attention_mask=attended.long()).last_hidden_state
         return readout.pool(hidden, attended, self.spec.pooling), hidden

@@ -22,7 +22,8 @@ class Tokenizer:
         self._spec = spec
         self._added = self._tokens.num_special_tokens_to_add(is_pair=False)
         self.special_ids = _special_ids(self._tokens, folder)
-        self.special_names = tuple(token.content for token in self._tokens.get_added_tokens_decoder().values())
+        added = self._tokens.get_added_tokens_decoder()
+        self._special_names = tuple(token.content for i, token in added.items() if i in self.special_ids)
         self.pad_id = self._pad_id(folder)
 
     def _pad_id(self, folder: Path) -> int:
@@ -44,6 +45,12 @@ class Tokenizer:
     def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """The ids of a text that spells out its special tokens, and the characters (start, end) of each."""
         return self._content(text)
+
+    def plain(self, text: str, *others: str) -> str:
+        """`text` with the names of special tokens, and `others`, taken apart: quoting one, it cannot end its turn."""
+        for name in (*self._special_names, *others):
+            text = text.replace(name, f"{name[0]} {name[1:]}")
+        return text
 
     def id_of(self, token: str) -> int:
         """The id of a token by its name. Raises JobError where the vocabulary lacks it."""

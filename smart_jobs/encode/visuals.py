@@ -10,7 +10,24 @@ from PIL import Image
 
 from smart_jobs.encode.patches import Patching
 from smart_jobs.encode.prompts import Grid, Prompt
-from smart_jobs.records import AssetError, Visual
+from smart_jobs.records import AssetError, Segment, Visual
+
+
+def check(segment: Segment, name: str, *, videos: bool = True, images: int | None = None, mixed: bool = True) -> None:
+    """Whether the encoder `name` takes the segment's visuals: `videos`, so many `images`, text beside one (`mixed`).
+
+    Raises AssetError `unsupported` where it does not.
+    """
+    kinds = [visual.kind for visual in segment.visuals]
+    reason = None
+    if "video" in kinds and not videos:
+        reason = "reads no videos"
+    elif images is not None and len(kinds) > images:
+        reason = f"reads {images} image at a time, not {len(kinds)}"
+    elif kinds and segment.text and not mixed:
+        reason = "reads a text or an image, not both at once"
+    if reason is not None:
+        raise AssetError("unsupported", f"{name} {reason}", "encode")
 
 
 def fitting(visuals: Sequence[Visual], patching: Patching, room: int) -> tuple[Visual, ...]:
@@ -45,12 +62,13 @@ def patches(
     found = [visual.pixels for prompt in prompts for visual in prompt.visuals if visual.kind == kind]
     if not found:
         return None, None
-    cut = [patching.cut(_upload(pixels, device)) for pixels in found]
+    cut = [patching.cut(upload(pixels, device)) for pixels in found]
     grids = torch.tensor([patching.grid(pixels.shape) for pixels in found], device=device)
     return torch.cat(cut), grids
 
 
-def _upload(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+def upload(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+    """On the device, by way of pinned memory where that is a GPU."""
     tensor = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
@@ -61,17 +79,28 @@ def grids(visuals: Sequence[Visual], patching: Patching) -> tuple[Grid, ...]:
 
 
 def within(
-    build: Callable[[tuple[Visual, ...]], Prompt], visuals: Sequence[Visual], patching: Patching, window: int
+    build: Callable[[tuple[Visual, ...]], Prompt],
+    visuals: Sequence[Visual],
+    patching: Patching,
+    window: int,
+    *,
+    tail: int = 1,
 ) -> Prompt:
     """The prompt that `build` makes of the visuals, made smaller until it fits the window; see `fitting`.
 
-    A prompt without visuals is cut behind the window's last token but one: the last one, which is pooled, stays.
+    A prompt without visuals is cut so that its last `tail` tokens stay: what is pooled is among them.
     """
     prompt = build(tuple(visuals))
     if len(prompt.ids) <= window:
         return prompt
     if not visuals:
-        kept = np.r_[: window - 1, -1]
-        return replace(prompt, ids=prompt.ids[kept], kinds=prompt.kinds[kept])
+        return cut(prompt, window, tail)
     taken = sum(math.prod(grid) for grid in prompt.grids)
     return build(fitting(visuals, patching, window - (len(prompt.ids) - taken)))
+
+
+def cut(prompt: Prompt, window: int, tail: int) -> Prompt:
+    """The prompt of a text within the window: what is too much is taken out before its last `tail` tokens."""
+    over = max(0, len(prompt.ids) - window)
+    kept = np.r_[: len(prompt.ids) - tail - over, len(prompt.ids) - tail : len(prompt.ids)]
+    return replace(prompt, ids=prompt.ids[kept], kinds=prompt.kinds[kept])

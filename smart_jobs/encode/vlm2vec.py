@@ -1,0 +1,51 @@
+"""VLM2Vec-V2: no chat template; the last token, whatever it is, is pooled and stays among the states.
+
+The folder holds Qwen2-VL-2B-Instruct with VLM2Vec's LoRA merged into it. A visual's placeholder and a space come first,
+without marks around it, then the instruction, a space, and the text; positions count tokens.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from smart_jobs import masks
+from smart_jobs.encode import qwen, readout, visuals
+from smart_jobs.encode.prompts import Piece, Prompt
+from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.records import AssetError, Segment, Visual
+
+
+class VLM2Vec:
+    """The model in evaluation mode."""
+
+    def __init__(self, spec: EncoderSpec, folder: Path) -> None:
+        """Load the weights of `folder` in the spec's dtype."""
+        self.spec = spec
+        self._backbone = qwen.load(spec, folder)
+
+    def prompt(self, segment: Segment) -> Prompt:
+        """Placeholders, instruction, text. Raises AssetError `empty` where there is none of them: no token to pool."""
+        made = visuals.within(
+            lambda shown: self._prompt(segment, shown), qwen.ordered(segment), self._backbone.patching,
+            self.spec.max_length, tail=0,
+        )  # fmt: skip
+        if not len(made.ids):
+            raise AssetError("empty", "neither an instruction nor a text nor a visual", "encode")
+        return made
+
+    def _prompt(self, segment: Segment, shown: tuple[Visual, ...]) -> Prompt:
+        plain = self._backbone.tokenizer.plain
+        instruction = plain(self.spec.prompt(segment.side, segment.instruction))
+        pieces: list[Piece] = []
+        for visual in shown:
+            placeholder = (qwen.VIDEO, masks.VIDEO) if visual.kind == "video" else (qwen.IMAGE, masks.IMAGE)
+            pieces += [placeholder, (" ", masks.TEMPLATE)]
+        if instruction:
+            pieces += [(instruction, masks.INSTRUCTION), (" ", masks.TEMPLATE)]
+        return qwen.prompt(self._backbone, [*pieces, (plain(segment.text), masks.TEXT)], shown)
+
+    def forward(self, batch: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
+        """One pass, padded on the right. States are those behind the final norm."""
+        hidden, attended = qwen.sequential(self._backbone, batch)
+        return readout.pool(hidden, attended, "last"), hidden
