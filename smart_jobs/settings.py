@@ -186,9 +186,12 @@ class Search(Cut):
     """Find the pages nearest to a query: index first, exact hybrid scores over its candidates.
 
     smart-jobs search "how are iterators chained" lake=./lake
+    smart-jobs search image=photo.jpg lake=./lake encoder=qwen3-vl-embedding-2b
     """
 
-    query: str = Field(description='the question; also given bare: search "…"', min_length=1)
+    query: str = Field("", description='the question; also given bare: search "…"')
+    image: str | None = Field(None, description="an image to search with, alone or beside a question or a video")
+    video: str | None = Field(None, description="a video to search with, as a whole")
     encoder: Encoder
     lake: Lake
     k: int = Field(10, ge=1, description="hits to print")
@@ -197,6 +200,7 @@ class Search(Cut):
     lambda_late: float = 1.0
     where: str | None = Field(None, description='SQL predicate over pooled\'s columns, e.g. "page < 3"')
     exhaustive: bool = Field(False, description="score every segment, without an index")
+    decode: Decode = Decode()
 
 
 class Evaluate(Cut):

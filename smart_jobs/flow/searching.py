@@ -1,17 +1,23 @@
 """A query -> its embedding -> hits with what a person needs to see them. Starts no Ray."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from smart_jobs import progress
+from smart_jobs import progress, storage
+from smart_jobs.decode import segments
+from smart_jobs.decode.opening import Wanted
+from smart_jobs.decode.parts import Part
+from smart_jobs.decode.sandbox import Sandbox
 from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.flow import locate
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.layout import EncoderTables
-from smart_jobs.records import AssetError, Embedding, Hits, JobError, Segment
+from smart_jobs.records import AssetError, Embedding, Hits, JobError, Media, Segment, UsageError, Visual
 from smart_jobs.search import hybrid
 from smart_jobs.settings import Search
 
@@ -20,6 +26,7 @@ SHOWN = ["segment_id", "uri", "page", "start", "end", "title", "text"]
 
 def run(job: Search) -> dict[str, Any]:
     """Embed the query and search. The JSON object of `smart-jobs search`."""
+    _check(job)
     lake = layout.open_lake(job.lake.uri)
     tables = locate.tables_of(lake, job.encoder, job)
     for other in locate.others(lake, tables):
@@ -41,6 +48,7 @@ def run(job: Search) -> dict[str, Any]:
 
 def dry_run(job: Search) -> dict[str, Any]:
     """What would be searched, without loading a model."""
+    _check(job)
     tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job)
     allowed = hybrid.allowed_ids(layout.snapshot(tables), job.where)
     index = None if job.exhaustive else hybrid.load_index(tables)[1].index_id
@@ -49,17 +57,52 @@ def dry_run(job: Search) -> dict[str, Any]:
             "exactly_scored": scored}  # fmt: skip
 
 
+def _check(job: Search) -> None:
+    if not (job.query.strip() or job.image or job.video):
+        raise UsageError("search: nothing to search for; give a question, image=… or video=…")
+
+
 def embed_query(tables: EncoderTables, job: Search) -> Embedding:
-    """The query as the encoder of `tables` sees queries. Raises JobError where it cannot be encoded."""
-    if not job.query.strip():
-        raise JobError("the query is empty")
+    """The query as the encoder of `tables` sees queries. Raises JobError where it cannot be read or encoded."""
+    segment = query_segment(tables.spec, job)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     model = encoder.load(tables.spec, checkpoint.locate(job.encoder), threads, batch_tokens=4096)
-    segment = Segment(0, "", "", "", "", "row", 0, 1, None, "", job.query, "query", "", {})
     [result] = model.encode([segment])
     if isinstance(result, AssetError):
         raise JobError(f"the query cannot be encoded: {result.detail}")
     return result
+
+
+def query_segment(spec: EncoderSpec, job: Search) -> Segment:
+    """The question with its image and video, which are sampled as the encoder samples a whole one.
+
+    Raises JobError naming the file that cannot be used.
+    """
+    given: list[tuple[str, Media]] = []
+    given += [(job.video, "video")] if job.video else []
+    given += [(job.image, "image")] if job.image else []
+    visuals = tuple(visual for uri, media in given for visual in _seen(uri, media, spec, job))
+    segment = Segment(0, "", "", "", "", "row", 0, 1, None, "", job.query, "query", "", {})
+    return replace(segment, visuals=visuals)
+
+
+def _seen(uri: str, media: Media, spec: EncoderSpec, job: Search) -> list[Visual]:
+    sampling = spec.sampling
+    if sampling is not None and sampling.video is not None:
+        sampling = sampling.model_copy(update={"video": sampling.video.model_copy(update={"clip_seconds": None})})
+    wanted = Wanted(uri, media, sampling, "fast")
+    try:
+        segments.refuse(wanted)
+        content = storage.read_bytes(storage.absolute(uri))
+        parts = list(Sandbox(job.decode).parts(content, wanted))
+        bad = next((part for part in parts if isinstance(part, AssetError)), None)
+    except OSError as error:
+        raise JobError(f"{media}={uri}: cannot be read: {' '.join(str(error).split())}") from error
+    except AssetError as error:
+        bad = error
+    if bad is not None:
+        raise JobError(f"{media}={uri}: {bad.detail}") from bad
+    return [visual for part in parts if isinstance(part, Part) for visual in part.visuals]
 
 
 def _rows(tables: EncoderTables, hits: Hits) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ def clean(tmp_path_factory, source, tiny_encoder) -> tuple[Path, float]:
 def test_driver_killed_at_a_random_moment(tmp_path, source, clean, tiny_encoder, point):
     """Half of the moments lie anywhere in the run, half behind the first commit, where there is most to lose."""
     reference, seconds = clean
-    chance = random.Random(SEED + point)
+    chance = random.Random(f"{SEED} {point}")
     lake = tmp_path / "lake"
     words = ("ingest", f"source={source}", f"lake={lake}", f"encoder={tiny_encoder}", *KEYS)
     process = start(*words, start_new_session=True)

@@ -84,6 +84,7 @@ def test_a_second_run_changes_no_file(tmp_path):
     assert {kind: data_files(tables, kind) for kind in schema.ENCODER_TABLES} == before
 
 
+@pytest.mark.slow
 def test_files_grow_towards_the_target_and_not_beyond(tmp_path):
     tables = make_lake(tmp_path, [Doc(f"u{i}", "v1", "ggggggg") for i in range(20)])
     vectors, size = states(tables), max(path.stat().st_size for path in data_files(tables, schema.HIDDEN_STATES))
@@ -287,6 +288,7 @@ def test_shared_tables_keep_young_files_that_nothing_names_yet(tmp_path):
     assert (young.exists(), old.exists()) == (True, False)
 
 
+@pytest.mark.slow
 def test_files_younger_than_a_live_run_of_another_encoder_stay(tmp_path):
     tables, other = make_lake(tmp_path), make_tables(tmp_path, revision="r2")
     file = Path(tables.table_uri(schema.FAILURES)) / "just-written.parquet"

@@ -81,6 +81,7 @@ def uris(folder: str) -> list[str]:
     return [uri for uri, _ in storage.list_files(folder)]
 
 
+@pytest.mark.slow
 def test_a_process_that_has_read_a_table_ends_well(s3: S3, bucket):
     """Ten times: what pyarrow's threads still hold of a filesystem when Python ends has aborted processes."""
     lake = layout.create_lake(f"{bucket}/lake")

@@ -33,6 +33,7 @@ def verified(**options):
     return verifying.run(Verify(lake=Lake(uri="./lake"), **options))
 
 
+@pytest.mark.slow
 def test_a_lake_through_its_life(cluster, tmp_path, keys):
     run("ingest", "source=./docs", *keys)
     run("index", *keys)
