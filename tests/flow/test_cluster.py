@@ -37,6 +37,13 @@ def test_what_an_encoder_gets(cpus, gpus, actors, cpus_each, threads):
     assert (pools.encode_actors, pools.encode_cpus, pools.encode_threads) == (actors, cpus_each, threads)
 
 
+@pytest.mark.parametrize(("share", "actors"), [(1.0, 2), (0.5, 4), (0.4, 4), (0.3, 6)])
+def test_encoders_share_gpus_as_the_config_says(share, actors):
+    pools = clusters.shared([16], 2, Cluster(address=None, encode_gpus=share))
+    assert (pools.encode_actors, pools.encode_gpus) == (actors, share)
+    assert clusters.shared([16], 0, Cluster(address=None, encode_gpus=share)).encode_gpus == 0
+
+
 @given(st.lists(st.integers(0, 64), min_size=1, max_size=5), st.one_of(st.none(), st.integers(1, 20)))
 def test_every_encoder_of_ours_finds_a_place_and_one_that_was_asked_for_does(cpus, asked):
     pools = clusters.shared(cpus, 0, Cluster(address=None, encode_actors=asked))
