@@ -40,7 +40,7 @@ def conf_folders(given: str | None = None) -> list[Path]:
 
 def _find(folders: Sequence[Path], *parts: str) -> Path | None:
     for folder in folders:
-        path = folder.joinpath(*parts).with_suffix(".yaml")
+        path = folder.joinpath(*parts[:-1], f"{parts[-1]}.yaml")
         if path.is_file():
             return path
     return None

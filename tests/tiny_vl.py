@@ -208,8 +208,16 @@ def siglip(folder: Path, *, seed: int = 0) -> Path:
     """SigLIP on images of 32 x 32 in patches of 8; texts are padded to 64 tokens with `</s>`, which ends them too."""
     made = bytes_tokenizer(folder, special=("</s>",))
     ending(folder, made, "</s>")
-    write(folder, tokenizer_config={"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 64,
-                                    "eos_token": "</s>", "pad_token": "</s>", "model_input_names": ["input_ids"]})  # fmt: skip
+    write(
+        folder,
+        tokenizer_config={
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": 64,
+            "eos_token": "</s>",
+            "pad_token": "</s>",
+            "model_input_names": ["input_ids"],
+        },
+    )
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
     text = {**sizes, "vocab_size": made.get_vocab_size(), "max_position_embeddings": 64, "projection_size": 32,
             "pad_token_id": made.token_to_id("</s>")}  # fmt: skip

@@ -128,7 +128,8 @@ def _dim(config: Encoder, folder: Path, model: dict[str, Any]) -> int:
     if not dim and config.dim is not None and config.family != "text":
         return config.dim
     if not dim:
-        raise UsageError(f"encoder {config.name}: {folder / 'config.json'} has no hidden_size: not a text encoder")
+        hint = "not a text encoder" if config.family == "text" else "give encoder.dim"
+        raise UsageError(f"encoder {config.name}: {folder / 'config.json'} has no hidden_size: {hint}")
     if config.dim is not None and config.dim != dim:
         raise UsageError(f"encoder {config.name}: expected vectors of {config.dim}, {folder} gives {dim}")
     return dim
