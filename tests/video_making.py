@@ -1,0 +1,65 @@
+"""Videos whose frames say which they are."""
+
+import io
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+
+BITS, SIDE = 12, 16
+HEIGHT, WIDTH = 64, BITS * SIDE
+"""A frame's number stands in it as vertical stripes, white for 1, the lowest bit on the left."""
+
+
+def frame(number: int) -> np.ndarray:
+    """(h, w, 3) uint8: stripes in the upper half, something that moves in the lower."""
+    bits = [255 * (number >> bit & 1) for bit in range(BITS)]
+    upper = np.repeat(np.array(bits, np.uint8), SIDE)[None].repeat(HEIGHT // 2, 0)
+    lower = np.roll(np.linspace(0, 255, WIDTH).astype(np.uint8), 5 * number)[None].repeat(HEIGHT // 2, 0)
+    return np.concatenate([upper, lower])[..., None].repeat(3, 2)
+
+
+def number(pixels: np.ndarray) -> int:
+    """What `frame` was given for this (h, w, 3) picture, which may have been resized and encoded."""
+    upper = pixels[: pixels.shape[0] * 3 // 8].mean((0, 2))
+    centres = [(2 * bit + 1) * pixels.shape[1] // (2 * BITS) for bit in range(BITS)]
+    return sum(int(upper[centre - 2 : centre + 3].mean() > 127) << bit for bit, centre in enumerate(centres))
+
+
+def video(
+    numbers: Iterable[int],
+    form: str = "mp4",
+    codec: str = "libx264",
+    pts: Sequence[int] | None = None,
+    rate: int = 10,
+    pix_fmt: str = "yuv420p",
+    **options: object,
+) -> bytes:
+    """A file of these frames, `rate` a second, or at `pts` counted in 1/1000 s."""
+    with tempfile.NamedTemporaryFile() as file:  # a faststart is moved to the front by reading the file again
+        _write(file.name, numbers, form, codec, pts, rate, pix_fmt, options)
+        return Path(file.name).read_bytes()
+
+
+def _write(name, numbers, form, codec, pts, rate, pix_fmt, options):
+    with av.open(name, "w", format=form, options={"movflags": "faststart"} if form == "mp4" else {}) as container:
+        stream = container.add_stream(codec, rate=rate if pts is None else 1000)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, pix_fmt
+        stream.bit_rate = 800_000
+        stream.codec_context.max_b_frames = int(str(options.pop("bf", 0)))
+        stream.codec_context.gop_size = int(str(options.pop("g", 12)))
+        stream.codec_context.options = {name: str(value) for name, value in options.items()}
+        for index, value in enumerate(numbers):
+            picture = av.VideoFrame.from_ndarray(frame(value), format="rgb24")
+            picture.pts = index if pts is None else pts[index]
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def shown(data: bytes) -> list[tuple[float, int]]:
+    """Seconds from the first, and number, of each frame that PyAV's plain decoding gives, in its order."""
+    with av.open(io.BytesIO(data)) as container:
+        found = [(picture.pts, picture.time_base, number(picture.to_ndarray(format="rgb24"))) for picture in container.decode(video=0)]  # fmt: skip
+    return [(float((pts - found[0][0]) * base), value) for pts, base, value in found]
