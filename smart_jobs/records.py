@@ -114,11 +114,21 @@ def segment_id(uri: str, version: str, ordinal: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A file that a row of a table names; `stamp` is empty where there was none when it was listed."""
+
+    uri: str
+    media: Media
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asset:
     """One source object: a file, or a row of a table.
 
-    `stamp` is what a listing can tell of its content (size and mtime or etag; a row's own digest). A row brings its
-    content along (`text`, `title`, `meta`); a file is read when it is decoded.
+    `stamp` is what a listing can tell of its content (size and mtime or etag; a row's own digest, `+` and one of its
+    files' stamps behind it). A row brings its content along (`text`, `title`, `meta`); a file, and the `files` of a
+    row, are read when they are decoded.
     """
 
     uri: str
@@ -131,6 +141,7 @@ class Asset:
     side: Side = "document"
     instruction: str = ""
     meta: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[Attached, ...] = ()
 
     @property
     def id(self) -> str:

@@ -196,6 +196,15 @@ ENCODER_TABLES = (HIDDEN_STATES, POOLED)
 LAKE_TABLES = (FAILURES, ASSETS, RUNS, EVALUATIONS, EVALUATION_QUERIES)
 """Tables that all encoders of a lake share."""
 
+
+def row_type(schema: pa.Schema) -> pa.DataType:
+    """The struct that holds one row of `schema`, for lists of rows inside a unit or a receipt."""
+    return pa.struct(list(schema))
+
+
+ATTACHED = pa.schema([("uri", pa.string()), ("media", pa.string()), ("stamp", pa.string())])
+"""A file that a row of a table names."""
+
 ASSET = pa.schema(
     [
         ("uri", pa.string()),
@@ -208,6 +217,7 @@ ASSET = pa.schema(
         ("side", pa.string()),
         ("instruction", pa.string()),
         ("meta", META),
+        ("files", pa.list_(row_type(ATTACHED))),
     ]
 )
 """An asset as a source lists it."""
@@ -220,6 +230,17 @@ PLANNED = pa.schema(
     ]
 )
 """An asset that decoding must open, with what the lake already has of it: whole versions, and ordinals of others."""
+
+VISUAL = pa.schema(
+    [
+        ("kind", pa.string()),
+        ("frames", pa.int32()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("times", pa.list_(pa.float64())),
+    ]
+)
+"""The shape of an image or of a clip's frames; their pixels are in the unit."""
 
 SEGMENT = pa.schema(
     [
@@ -237,15 +258,12 @@ SEGMENT = pa.schema(
         ("side", pa.string()),
         ("instruction", pa.string()),
         ("meta", META),
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+        ("visuals", pa.list_(row_type(VISUAL))),
     ]
 )
 """A segment on its way from decode to encode."""
-
-
-def row_type(schema: pa.Schema) -> pa.DataType:
-    """The struct that holds one row of `schema`, for lists of rows inside a unit or a receipt."""
-    return pa.struct(list(schema))
-
 
 COPY = pa.schema([("asset", row_type(ASSET)), ("version", pa.string())])
 """An asset whose content the lake has under another URI."""
@@ -254,12 +272,16 @@ UNIT = pa.schema(
     [
         ("unit", pa.string()),
         ("segments", pa.list_(row_type(SEGMENT))),
+        ("pixels", pa.list_(pa.large_binary())),
         ("copies", pa.list_(row_type(COPY))),
         ("failures", pa.list_(row_type(FAILURES.columns))),
         ("assets", pa.list_(row_type(ASSETS.columns))),
     ]
 )
-"""One Ray row of work: segments to encode, assets to copy, and what decoding already rejected or listed."""
+"""One Ray row of work: segments to encode, assets to copy, and what decoding already rejected or listed.
+
+`pixels` has the bytes of each visual, of all segments in order.
+"""
 
 STATES_FILE = pa.schema([("path", pa.string()), ("size", pa.int64()), ("rows", pa.int64())])
 

@@ -32,6 +32,8 @@ class Columns(Strict):
     id: str = Field("id", description="column that names a row; row number where the table has none")
     text: str = Field("text", description="column with the text to embed")
     title: str | None = Field(None, description="column that is put before the text")
+    image: str | None = Field(None, description="column with the path or URI of an image that goes with the text")
+    video: str | None = Field(None, description="column with the path or URI of a video that goes with the text")
     meta: tuple[str, ...] = Field((), description="further columns to keep with every segment, for filters")
 
 
@@ -122,10 +124,13 @@ class Cluster(Strict):
 
 
 class Decode(Strict):
-    """What one document may cost; a page that wants more becomes a failure, and the pages behind it go on."""
+    """What one asset may cost; a page or clip that wants more becomes a failure, and those behind it go on."""
 
-    seconds: float = Field(30.0, gt=0, description="time to open a document, and for each of its pages")
+    seconds: float = Field(30.0, gt=0, description="time to open an asset, and for each of its pages, images or clips")
     memory: float = Field(4.0, ge=0.25, description="GiB that the decoder of one actor may use")
+    integrity: Literal["fast", "full"] = Field(
+        "fast", description="full: every video is decoded once more, in search of corrupt frames"
+    )
 
 
 class Index(Strict):

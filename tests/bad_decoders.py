@@ -1,27 +1,37 @@
-"""A decoder for sandboxes whose documents say what becomes of each page: the content is one word a page."""
+"""A decoder for sandboxes whose assets say what becomes of each part: the content is one word a part."""
 
 import contextlib
 import ctypes
 import os
 import time
+from types import SimpleNamespace
 
-from smart_jobs.decode.document import Pages
-from smart_jobs.records import AssetError
+import numpy as np
+
+from smart_jobs.decode.parts import Part, Parts
+from smart_jobs.records import AssetError, Visual
+
+
+def opener(media):
+    """The same for every medium; one that is not there cannot be loaded."""
+    if media == "video":
+        raise ImportError("no decoder of videos here")
+    return opened
 
 
 @contextlib.contextmanager
-def opened(data, uri):
-    """Open `data`; a first word with "open-" in front happens at once. Every page tried adds to the file `uri`."""
+def opened(data, wanted):
+    """Open `data`; a first word with "open-" in front happens at once. Every part tried adds to the file `uri`."""
     words = data.decode().split()
     if words[0].startswith("open-"):
         happen(words[0].removeprefix("open-"))
 
-    def text(index):
-        with open(uri, "a") as log:
+    def part(index):
+        with open(wanted.uri, "a") as log:
             log.write(f"{index} {os.getpid()}\n")
         return happen(words[index])
 
-    yield Pages(len(words), text)
+    yield Parts(len(words), part)
 
 
 def happen(word):
@@ -40,4 +50,30 @@ def happen(word):
     if word == "noise":
         os.write(1, b"noise on stdout")
         os.write(2, b"noise on stderr")
-    return AssetError("damaged", "said so", "decode") if word == "damaged" else word
+    if word == "damaged":
+        return AssetError("damaged", "said so", "decode")
+    return Part(word, tuple(visuals(word)), start=0.5, end=1.5)
+
+
+def visuals(word):
+    """Pixels that only the word says, and those that are not what their head says."""
+    if word == "image":
+        yield Visual("image", np.arange(2 * 3 * 3, dtype=np.uint8).reshape(1, 2, 3, 3))
+    if word == "clip":
+        yield Visual("video", np.arange(4 * 2 * 3 * 3, dtype=np.uint8).reshape(4, 2, 3, 3), (0.0, 0.1, 0.25, 3.5))
+    if word in HEADS:
+        yield Visual("image", SimpleNamespace(shape=HEADS[word], data=memoryview(b"123456")))
+    if word == "nokind":
+        yield Visual("sound", np.zeros((1, 1, 2, 3), np.uint8))
+
+
+HEADS = {
+    "few": (1, 1, 3, 3),
+    "many": (1, 1, 1, 3),
+    "grey": (1, 1, 6, 1),
+    "flat": (1, 2, 3),
+    "minus": (-1, -1, 2, 3),
+    "huge": (10**6, 10**6, 10**6, 3),
+    "nothing": (0, 1, 1, 3),
+}
+"""Shapes that six bytes do not have."""

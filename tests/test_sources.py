@@ -11,7 +11,7 @@ import pytest
 from deltalake import write_deltalake
 from pyarrow import fs as pafs
 
-from smart_jobs import sources
+from smart_jobs import sources, storage
 from smart_jobs.records import UsageError, text_digest
 from smart_jobs.settings import Columns, Source
 
@@ -70,6 +70,11 @@ def test_a_folder_is_walked_in_the_order_of_paths_without_hidden_files(tmp_path)
     found = assets(tmp_path)
     assert relative(found, tmp_path) == ["B/q.txt", "a.html", "b/a.pdf", "b/c.md", "z.txt"]
     assert [asset.media for asset in found] == ["text", "document", "document", "text", "text"]
+
+
+def test_images_and_videos_go_by_their_suffix(tmp_path):
+    tree(tmp_path, "a.JPG", "b.webm", "c.mp3", "d", "e.svg")
+    assert [asset.media for asset in assets(tmp_path)] == ["image", "video", "video", "document", "document"]
 
 
 def test_a_folder_whose_own_path_is_hidden_is_walked(tmp_path):
@@ -232,6 +237,122 @@ def test_a_rows_stamp_changes_with_what_it_says_and_with_nothing_else(tmp_path):
     assert len({stamp(), stamp(text="other"), stamp(title="Two"), stamp(tenant="y"), stamp(tenant=None)}) == 5
 
 
+# Tables that name files
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "delta"])
+def test_the_files_of_a_row_begin_in_the_folder_of_the_table(tmp_path, kind):
+    elsewhere = tree(tmp_path / "elsewhere", "c.png") / "c.png"
+    rows = [
+        {"id": "a", "text": "one", "still": "i/a.png", "film": None},
+        {"id": "b", "text": "two", "still": "../b.png", "film": "i/b.mp4"},
+        {"id": "c", "text": "three", "still": str(elsewhere), "film": ""},
+        {"id": "d", "text": "four", "still": "nowhere://bucket/d.png", "film": ""},
+    ]
+    folder = tree(tmp_path / "t", "i/a.png", "i/b.mp4", "../b.png")
+    path = write_rows(folder, kind, rows)
+    if kind == "delta":
+        tree(path, "i/a.png", "i/b.mp4", "../b.png")
+    own = path if kind == "delta" else folder
+    found = sorted(assets(path, columns=Columns(image="still", video="film")), key=lambda asset: asset.uri)
+    assert [[(file.media, file.uri) for file in asset.files] for asset in found] == [
+        [("image", f"{own}/i/a.png")],
+        [("image", f"{own.parent}/b.png"), ("video", f"{own}/i/b.mp4")],
+        [("image", str(elsewhere))],
+        [("image", "nowhere://bucket/d.png")],
+    ]
+    assert [[file.stamp for file in asset.files] for asset in found[:3]] == [
+        [storage.info(file.uri).stamp for file in asset.files] for asset in found[:3]
+    ]
+    assert [asset.size for asset in found[:2]] == [
+        3 + len("content of i/a.png"),
+        3 + len("content of ../b.png") + len("content of i/b.mp4"),
+    ]
+
+
+def test_a_rows_stamp_changes_with_its_files_and_what_it_says_does_not(tmp_path):
+    def listed(when, **row):
+        tree(tmp_path, "a.png", "b.png")
+        for name in ("a.png", "b.png"):
+            os.utime(tmp_path / name, ns=(0, when))
+        write_rows(tmp_path, "jsonl", [{"id": "x", "text": "words", **row}])
+        [asset] = assets(tmp_path / "table.jsonl", columns=Columns(image="image"))
+        return asset
+
+    plain, first, again, later, other = (
+        listed(1),
+        listed(1, image="a.png"),
+        listed(1, image="a.png"),
+        listed(2, image="a.png"),
+        listed(1, image="b.png"),
+    )
+    assert first == again
+    assert len({asset.stamp for asset in (plain, first, later, other)}) == 4
+    assert {sources.said_by(asset) for asset in (plain, first, later, other)} == {plain.stamp}
+
+
+def test_a_row_whose_file_is_missing_is_listed_and_seen_again_when_it_comes(tmp_path):
+    write_rows(tmp_path, "jsonl", [{"id": "x", "text": "words", "image": "a.png"}])
+    [before] = assets(tmp_path / "table.jsonl", columns=Columns(image="image"))
+    tree(tmp_path, "a.png")
+    [after] = assets(tmp_path / "table.jsonl", columns=Columns(image="image"))
+    assert (before.files[0].stamp, before.size) == ("", 5)
+    assert before.stamp != after.stamp
+
+
+def test_an_image_needs_no_words_and_a_row_needs_one_of_them(tmp_path):
+    tree(tmp_path, "a.png")
+    for kind in ("jsonl", "parquet"):
+        [asset] = assets(write_rows(tmp_path, kind, [{"image": "a.png"}]), columns=Columns(image="image"))
+        assert (asset.text, len(asset.files)) == ("", 1)
+    said = refusal(write_rows(tmp_path, "jsonl", [{"id": "a"}]), columns=Columns(image="image"))
+    assert said.endswith("""line 1: expected an object with 'text', found b'{"id": "a"}\\n'""")
+
+
+def test_more_rows_than_are_asked_for_at_once(tmp_path):
+    tree(tmp_path, "a.png", "b.png")
+    count = 2 * sources.ROWS_AT_ONCE + 3
+    rows = [{"id": str(i), "text": "t", "image": ("a.png", "b.png", "")[i % 3]} for i in range(count)]
+    found = assets(write_rows(tmp_path, "jsonl", rows), columns=Columns(image="image"))
+    assert [asset.uri.rpartition("#")[2] for asset in found] == [str(i) for i in range(count)]
+    assert [[file.uri for file in asset.files] for asset in found] == [
+        [f"{tmp_path}/{row['image']}"] if row["image"] else [] for row in rows
+    ]
+
+
+def test_files_on_a_store_beside_a_glob(memory):
+    fs, path = fsspec.core.url_to_fs(memory)
+    fs.pipe(f"{path}/t/1.jsonl", b'{"text": "a", "image": "../i/a.png"}')
+    fs.pipe(f"{path}/i/a.png", b"pixels")
+    [asset] = assets(f"{memory}/t/*.jsonl", columns=Columns(image="image"))
+    [file] = asset.files
+    assert (file.uri, file.stamp) == (f"{memory}/i/a.png", storage.info(f"{memory}/i/a.png").stamp)
+    assert file.stamp.startswith("6:")
+
+
+def test_files_on_s3_are_asked_for_their_stamps(bucket):
+    for name in ("a.png", "b.png"):
+        storage.write_bytes(f"{bucket}/i/{name}", name.encode())
+    lines = [f'{{"text": "{name}", "image": "i/{name}"}}' for name in ("a.png", "b.png", "c.png")]
+    storage.write_bytes(f"{bucket}/t.jsonl", "\n".join(lines).encode())
+    found = assets(f"{bucket}/t.jsonl", columns=Columns(image="image"))
+    assert [asset.files[0].stamp for asset in found] == [
+        storage.info(f"{bucket}/i/{name}").stamp for name in ("a.png", "b.png", "c.png")
+    ]
+    assert [asset.files[0].stamp != "" for asset in found] == [True, True, False]
+
+
+def test_what_a_beir_row_names_is_known_by_its_suffix(tmp_path):
+    rows = [{"_id": name, "title": "", "text": "t", "path": name} for name in ("a.png", "a.mp4", "a.pdf", "a")]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [[(file.media, file.uri) for file in asset.files] for asset in assets(tmp_path)] == [
+        [("image", f"{tmp_path}/a.png")],
+        [("video", f"{tmp_path}/a.mp4")],
+        [],
+        [],
+    ]
+
+
 def test_many_files_are_one_table(tmp_path):
     for name in "ba":
         write_rows(tmp_path, "jsonl", [{"text": f"{name}{i}"} for i in range(2)]).rename(tmp_path / f"{name}.jsonl")
@@ -283,6 +404,8 @@ def test_a_bad_line_is_named_by_file_and_number(tmp_path, line):
         (Columns(text="body"), "text", "body"),
         (Columns(title="head"), "title", "head"),
         (Columns(meta=("day",)), "meta day", "day"),
+        (Columns(image="photo"), "image", "photo"),
+        (Columns(video="film"), "video", "film"),
     ],
 )
 def test_a_missing_column_is_named_with_those_there_are(tmp_path, kind, columns, role, name):

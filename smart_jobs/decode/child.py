@@ -1,4 +1,4 @@
-"""What runs in the decoder's own process: a document in, its pages out one by one."""
+"""What runs in the decoder's own process: an asset in, its parts out one by one."""
 
 import contextlib
 import fcntl
@@ -7,36 +7,54 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
+from typing import Any
 
-from smart_jobs.decode.document import Pages
+from smart_jobs.decode.opening import Opener, Wanted
+from smart_jobs.decode.parts import Part
 from smart_jobs.records import AssetError
+from smart_jobs.sampling import Sampling
 
 OUT_OF_MEMORY = 71
 """The exit status that says so."""
 
-Opened = Callable[[bytes, str], AbstractContextManager[Pages]]
 
-
-def main(handle: int, memory: int, target: str) -> None:
+def main(handle: int, content: int, memory: int, target: str) -> None:
     """Serve the parent at the other end of `handle`, with `memory` bytes, until it closes it.
 
-    `target` names what opens a document, as `module:function`. First comes `true`; then for each request (URI, index of
-    the first page that is wanted, content) the number of pages and those pages, or the error of the whole document.
+    `target` names what gives the opener of a medium, as `module:function`. A request says how many bytes of the file
+    `content` are the asset, and from which part on it is wanted. The answers: `true` once the decoder is loaded; the
+    number of parts; each part, the bytes of its visuals behind it. An error of the whole asset ends them.
     """
     _end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Counts what can be written to; RLIMIT_AS also counts what libraries merely reserve, which grows with the cores.
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     module, _, name = target.partition(":")
-    opened: Opened = getattr(importlib.import_module(module), name)
+    opener = getattr(importlib.import_module(module), name)
     with Connection(handle) as parent, contextlib.suppress(EOFError):
-        parent.send_bytes(b"true")
         while True:
-            uri, first = json.loads(parent.recv_bytes())
-            _serve(parent, opened, parent.recv_bytes(), uri, first)
+            size, first, *rest = json.loads(parent.recv_bytes())
+            wanted = _wanted(*rest)
+            opened: Opener = opener(wanted.media)
+            _send(parent, True)
+            _serve(parent, opened, _read(content, size), wanted, first)
+
+
+def request(size: int, first: int, wanted: Wanted) -> bytes:
+    """Ask for the parts from index `first` on of the asset whose content are the first `size` bytes of the file."""
+    sampling = wanted.sampling and wanted.sampling.model_dump(mode="json")
+    return json.dumps([size, first, wanted.uri, wanted.media, sampling, wanted.integrity]).encode()
+
+
+def _wanted(uri: str, media: Any, sampling: Any, integrity: Any) -> Wanted:
+    return Wanted(uri, media, sampling and Sampling.model_validate(sampling), integrity)
+
+
+def _read(content: int, size: int) -> bytes:
+    with open(content, "rb", closefd=False) as file:  # afresh: a buffer would still hold what was there before
+        file.seek(0)
+        return file.read(size)
 
 
 def _end_with_parent() -> None:
@@ -48,24 +66,37 @@ def _end_with_parent() -> None:
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _serve(parent: Connection, opened: Opened, data: bytes, uri: str, first: int) -> None:
+def _serve(parent: Connection, opened: Opener, data: bytes, wanted: Wanted, first: int) -> None:
     try:
-        with opened(data, uri) as pages:
-            _send(parent, pages.count)
-            for index in range(first, pages.count):
-                _send(parent, pages.text(index))
+        with opened(data, wanted) as parts:
+            _send(parent, parts.count)
+            for index in range(first, parts.count):
+                _send_part(parent, parts.part(index))
     except AssetError as error:
-        _send(parent, error)
+        _send(parent, _plain(error))
 
 
-def _send(parent: Connection, answer: int | str | AssetError) -> None:
+def _send_part(parent: Connection, part: Part | AssetError) -> None:
+    if isinstance(part, AssetError):
+        _send(parent, _plain(part))
+        return
+    visuals = [[visual.kind, visual.pixels.shape, visual.times] for visual in part.visuals]
+    _send(parent, {"text": part.text, "page": part.page, "start": part.start, "end": part.end, "visuals": visuals})
+    for visual in part.visuals:
+        parent.send_bytes(visual.pixels.data.cast("B"))
+
+
+def _plain(error: AssetError) -> list[str]:
+    return [error.reason, error.detail, error.step]
+
+
+def _send(parent: Connection, answer: Any) -> None:
     # JSON: what comes from a broken decoder must not be able to run in the parent, as a pickle could.
-    plain = [answer.reason, answer.detail, answer.step] if isinstance(answer, AssetError) else answer
-    parent.send_bytes(json.dumps(plain).encode())
+    parent.send_bytes(json.dumps(answer).encode())
 
 
 if __name__ == "__main__":
     try:
-        main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+        main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
     except MemoryError:
         os._exit(OUT_OF_MEMORY)

@@ -1,16 +1,18 @@
-"""Documents: the text layer of every page. The one place that knows PyMuPDF."""
+"""Documents: the text layer of every page, and what it looks like. The one place that knows PyMuPDF."""
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pymupdf
 
-from smart_jobs.records import AssetError
+from smart_jobs.decode.parts import Part, Parts
+from smart_jobs.records import AssetError, Visual
+from smart_jobs.sampling import Sampling, page_size
 
 _STEP = "decode"
 _HEAD = 1024
@@ -60,29 +62,14 @@ pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
 
 
-@dataclass(frozen=True, slots=True)
-class Pages:
-    """An open document: how many pages it has, and the text of the page at an index from 0."""
-
-    count: int
-    text: Callable[[int], str | AssetError]
-
-
-def page_texts(data: bytes, uri: str) -> list[str | AssetError]:
-    """Read the text of each page of the document in this process, pages in order; see `opened` for what is raised.
-
-    A document that makes MuPDF hang or crash takes the process with it: jobs call `Sandbox.page_texts`.
-    """
-    with opened(data, uri) as pages:
-        return [pages.text(index) for index in range(pages.count)]
-
-
 @contextlib.contextmanager
-def opened(data: bytes, uri: str) -> Iterator[Pages]:
-    """The pages of a document while it is open; "" is the text of a page that has none.
+def opened(data: bytes, uri: str, sampling: Sampling | None) -> Iterator[Parts]:
+    """The pages of a document while it is open: their text, their image or both, as `sampling` says; None: the text.
 
-    The text stands in the order in which the document draws it, which for typeset columns is the reading order. A page
-    that alone cannot be read gives its `damaged` error in its place. Raises for the whole document `empty_file`,
+    The text stands in the order in which the document draws it, which for typeset columns is the reading order; it is
+    "" where a page has none. The image is drawn at the size that `sampling.page_size` gives, as a viewer shows the
+    page: cropped, rotated, with its annotations. A page that alone cannot be read gives its `damaged` error in its
+    place, one that is too thin a strip to be drawn `unsupported`. Raises for the whole document `empty_file`,
     `encrypted` (the empty password does not open it), `damaged` (it does not open, or has no page) and `unsupported`
     (a format outside the list, or content that is not what the suffix of `uri` says); MemoryError, as a page does,
     where MuPDF gets no more memory.
@@ -96,7 +83,7 @@ def opened(data: bytes, uri: str) -> Iterator[Pages]:
     _check_magic(data, formats)
     try:
         with _open(data, suffix, formats) as document:
-            yield Pages(document.page_count, partial(_page_text, document))
+            yield Parts(document.page_count, partial(_part, document, sampling))
     finally:
         # Both grow for as long as the process lives.
         pymupdf.TOOLS.store_shrink(100)
@@ -131,13 +118,42 @@ def _check_opened(document: Any, formats: tuple[str, ...]) -> None:
         raise AssetError("damaged", "opens, but has no page", _STEP)
 
 
-def _page_text(document: Any, index: int) -> str | AssetError:
+def _part(document: Any, sampling: Sampling | None, index: int) -> Part | AssetError:
+    page_as = sampling.page_as if sampling else "text"
     try:
-        text = document.load_page(index).get_text("text", flags=_FLAGS)
+        page = document.load_page(index)
+        drawn = (_drawn(page, sampling),) if sampling and page_as != "text" else ()
+        text = _clean(page.get_text("text", flags=_FLAGS)) if page_as != "image" else ""
+    except AssetError as error:
+        return error
     except _ERRORS as error:
         _check_memory(error)
         return AssetError("damaged", f"page {index + 1} cannot be read: {error}", _STEP)
-    return _clean(text)
+    return Part(text, drawn, page=index + 1)
+
+
+def _drawn(page: Any, sampling: Sampling) -> Visual:
+    """The page at its final size at once: a larger drawing that is then made smaller costs several times as much."""
+    if page.rect.is_empty:
+        raise AssetError("damaged", f"page {page.number + 1} is {page.rect.width:g} x {page.rect.height:g} points",
+                         _STEP)  # fmt: skip
+    height, width = page_size(page.rect.width, page.rect.height, sampling)
+    shown = _shown(page.rect, sampling)
+    matrix = pymupdf.Matrix(width / shown.width, height / shown.height)
+    pixmap = page.get_pixmap(matrix=matrix, clip=shown, colorspace=pymupdf.csRGB, alpha=False)
+    # What is cut off are the pixels of which a part is shown. The copy outlives the pixmap, which the view does not.
+    pixels = np.frombuffer(pixmap.samples_mv, np.uint8).reshape(pixmap.height, pixmap.width, 3)[:height, :width].copy()
+    return Visual("image", pixels[None])
+
+
+def _shown(whole: Any, sampling: Sampling) -> Any:
+    """The part of the page that goes into the image: its middle in the shape of the last `crop`, else all of it."""
+    crops = [resize.width / resize.height for resize in sampling.image if resize.how == "crop"]
+    if not crops:
+        return whole
+    width, height = min(whole.width, whole.height * crops[-1]), min(whole.height, whole.width / crops[-1])
+    left, top = whole.x0 + (whole.width - width) / 2, whole.y0 + (whole.height - height) / 2
+    return pymupdf.Rect(left, top, left + width, top + height)
 
 
 def _check_memory(error: Exception) -> None:

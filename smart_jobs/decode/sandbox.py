@@ -1,27 +1,34 @@
-"""Documents decoded in a process of their own, which is watched, killed and started afresh."""
+"""Documents, images and videos decoded in a process of its own, which is watched, killed and started afresh."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import weakref
+from collections.abc import Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import IO
+from typing import IO, Any
 
-from smart_jobs.decode.child import OUT_OF_MEMORY
-from smart_jobs.records import AssetError, JobError
+import numpy as np
+
+from smart_jobs.decode import child
+from smart_jobs.decode.opening import Wanted
+from smart_jobs.decode.parts import Part
+from smart_jobs.records import AssetError, JobError, Visual
 from smart_jobs.settings import Decode
 
 _STEP = "decode"
-DOCUMENT = "smart_jobs.decode.document:opened"
+OPENER = "smart_jobs.decode.opening:opener"
 DEATHS = 3
-"""Decoders that one document may cost; the pages behind are not tried any more."""
+"""Decoders that one asset may cost; the parts behind are not tried any more."""
 RECYCLED = 256
-"""Documents after which a decoder makes room for a fresh one: native libraries leak."""
+"""Assets after which a decoder makes room for a fresh one: native libraries leak."""
 START_SECONDS = 60.0
+PART = {"document": "page", "image": "image", "video": "clip"}
 
 
 class _EndedError(Exception):
@@ -33,121 +40,169 @@ class _EndedError(Exception):
 
 
 class Sandbox:
-    """A decoder that can be killed: one child process, started when first needed and kept between documents.
+    """A decoder that can be killed: one child process, started when first needed and kept between assets.
 
-    It ends with this object and with this process, however that ends. One call at a time.
+    It ends with this object and with this process, however that ends. One asset at a time.
     """
 
-    def __init__(self, limits: Decode, target: str = DOCUMENT) -> None:
-        """`target` opens a document in the child, as `module:function`."""
+    def __init__(self, limits: Decode, target: str = OPENER) -> None:
+        """`target` gives the opener of a medium in the child, as `module:function`; see `opening.opener`."""
         self._limits, self._target = limits, target
+        self._content = tempfile.TemporaryFile()  # noqa: SIM115 - the child's too, for as long as this object lives
         self._child: _Child | None = None
         self._served = 0
 
-    def page_texts(self, data: bytes, uri: str) -> list[str | AssetError]:
-        """The text of each page, as `document.page_texts` gives it, within the limits.
+    def parts(self, data: bytes, wanted: Wanted) -> Iterator[Part | AssetError]:
+        """Each part of an asset as its decoder gives it, within the limits, as it comes.
 
-        A page that takes too long, kills its decoder or wants too much memory gives `timeout`, `worker_died` or
-        `out_of_memory` in its place; while the document is being opened, these are raised for the whole of it. So much
-        costs a document at most `DEATHS` times: its remaining pages get the same reason untried. Raises JobError where
-        no decoder can be started at all.
+        A part that takes too long, kills its decoder or wants too much memory gives `timeout`, `worker_died` or
+        `out_of_memory` in its place; while the asset is being opened, these are raised for the whole of it. So much
+        costs an asset at most `DEATHS` times: its remaining parts get the same reason untried. Raises AssetError for
+        the whole asset, as the decoder does, and JobError where no decoder can be started at all.
+
+        The time is the same for a page, an image and a clip: `decode.seconds`, and as much for opening it.
         """
-        pages: list[str | AssetError] = []
-        count, deaths = None, 0
+        count, done, deaths = None, 0, 0
         self._served += 1
-        while count is None or len(pages) < count:
-            child, self._child = self._running(), None  # one that is interrupted in between is not used again
+        self._hold(data, wanted.uri)
+        while count is None or done < count:
+            running, self._child = self._running(), None  # one that is interrupted in between is not used again
             try:
-                count = child.open(data, uri, first=len(pages))
-                while len(pages) < count:
-                    pages.append(child.page(len(pages) + 1))
-                self._child = child
+                count = running.open(len(data), done, wanted)
+                while done < count:
+                    yield running.part(f"{PART.get(wanted.media, 'part')} {done + 1}")
+                    done += 1
+                self._child = running
             except _EndedError as ended:
                 if count is None:
                     raise ended.error from None
                 deaths += 1
-                pages.append(ended.error)
+                yield ended.error
+                done += 1
                 if deaths == DEATHS:
-                    pages += [_untried(ended.error)] * (count - len(pages))
+                    yield from [_untried(ended.error)] * (count - done)
+                    break
             except AssetError:
-                self._child = child
+                self._child = running
                 raise
-        return pages
+        self._hold(b"", wanted.uri)
+
+    def _hold(self, data: bytes, uri: str) -> None:
+        """Put the content where every child of this sandbox finds it: a file without a name."""
+        try:
+            self._content.seek(0)
+            self._content.truncate()
+            self._content.write(data)
+            self._content.flush()
+        except OSError as error:
+            raise JobError(f"decode: no room for {uri} in {tempfile.gettempdir()}: {error}") from error
 
     def _running(self) -> "_Child":
         if self._child is not None and self._served <= RECYCLED and self._child.process.poll() is None:
             return self._child
         self._served = 1
-        return _Child(self._limits, self._target)
+        return _Child(self._limits, self._target, self._content)
 
 
 class _Child:
     """The process at work, and this side of its pipe."""
 
-    def __init__(self, limits: Decode, target: str) -> None:
-        self._limits = limits
+    def __init__(self, limits: Decode, target: str, content: IO[bytes]) -> None:
+        self._limits, self._memory = limits, int(limits.memory * 2**30)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_end`
         self._pipe, theirs = Pipe()
         with theirs:
-            self.process = _start(theirs.fileno(), int(limits.memory * 2**30), target, self._errors)
+            self.process = _start(theirs.fileno(), content.fileno(), self._memory, target, self._errors)
         self._end = weakref.finalize(self, _end, self.process, self._pipe, self._errors)
+
+    def open(self, size: int, first: int, wanted: Wanted) -> int:
+        """The number of parts; `part` gives those from index `first` on. Raises AssetError for the whole asset."""
         try:
-            self._answer("starting", START_SECONDS)
+            self._ask(child.request(size, first, wanted))
+            self._answer("loading it", START_SECONDS)
         except _EndedError as ended:
             raise JobError(f"decode: no decoder can be started: {ended.error.detail}") from None
-
-    def open(self, data: bytes, uri: str, first: int) -> int:
-        """The number of pages; `page` gives those from index `first` on. Raises AssetError for the whole document."""
-        doing = "opening it" if not first else "opening it again"
-        try:
-            self._pipe.send_bytes(json.dumps([uri, first]).encode())
-            self._pipe.send_bytes(data)
-        except OSError:
-            raise self._ended(doing, timed_out=False) from None
-        count = self._answer(doing, self._limits.seconds)
+        count = self._answer("opening it" if not first else "opening it again", self._limits.seconds)
         if isinstance(count, AssetError):
             raise count
-        return int(count)
+        if not isinstance(count, int):
+            raise self._senseless("opening it", ValueError(f"{count!r} parts"))
+        return count
 
-    def page(self, number: int) -> str | AssetError:
-        answer = self._answer(f"page {number}", self._limits.seconds)
-        return answer if isinstance(answer, AssetError) else str(answer)
+    def part(self, doing: str) -> Part | AssetError:
+        """The next part; `doing` is what it is called."""
+        answer = self._answer(doing, self._limits.seconds)
+        if isinstance(answer, AssetError):
+            return answer
+        try:
+            visuals = [self._visual(doing, *head) for head in answer.pop("visuals")]
+            return Part(**answer, visuals=tuple(visuals))
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise self._senseless(doing, error) from None
 
-    def _answer(self, doing: str, seconds: float) -> int | str | AssetError:
+    def _visual(self, doing: str, kind: Any, shape: Any, times: Any) -> Visual:
+        """A visual whose head is this and whose bytes come next. Raises ValueError where the two do not fit."""
+        frames, height, width, colours = shape
+        size = math.prod(shape)
+        if kind not in ("image", "video") or colours != 3 or min(frames, height, width) < 1 or size > self._memory:
+            raise ValueError(f"{kind} of shape {shape}")
+        data = self._receive(doing, self._limits.seconds, size)
+        return Visual(kind, np.frombuffer(data, np.uint8).reshape(shape), tuple(times))
+
+    def _ask(self, request: bytes) -> None:
+        try:
+            self._pipe.send_bytes(request)
+        except OSError:
+            raise self._ended("loading it") from None
+
+    def _answer(self, doing: str, seconds: float) -> Any:
+        data = self._receive(doing, seconds, self._memory)
+        try:
+            answer = json.loads(data)
+            return AssetError(*answer) if isinstance(answer, list) else answer
+        except (ValueError, TypeError) as error:
+            raise self._senseless(doing, error) from None
+
+    def _receive(self, doing: str, seconds: float, most: int) -> bytes:
         try:
             if not self._pipe.poll(seconds):
-                raise self._ended(doing, timed_out=True)
-            answer = json.loads(self._pipe.recv_bytes())
+                raise self._ended(doing, seconds)
+            return self._pipe.recv_bytes(most)
         except (EOFError, OSError):
-            raise self._ended(doing, timed_out=False) from None
-        return AssetError(*answer) if isinstance(answer, list) else answer
+            raise self._ended(doing) from None
 
-    def _ended(self, doing: str, *, timed_out: bool) -> _EndedError:
-        if timed_out:
+    def _senseless(self, doing: str, error: Exception) -> _EndedError:
+        self._end()
+        return _EndedError("worker_died", f"{doing} made the decoder say what makes no sense: {error}")
+
+    def _ended(self, doing: str, seconds: float | None = None) -> _EndedError:
+        """What its end means: it was killed because `seconds` were over, else it ended by itself."""
+        if seconds is not None:
             self._end()
-            return _EndedError("timeout", f"{doing} was not done after {self._limits.seconds:g} s")
+            return _EndedError("timeout", f"{doing} was not done after {seconds:g} s")
         try:
             status = self.process.wait(self._limits.seconds)
         except subprocess.TimeoutExpired:
             status = None
         said = _last_line(self._errors)
         self._end()
-        if status == OUT_OF_MEMORY:
+        if status == child.OUT_OF_MEMORY:
             return _EndedError("out_of_memory", f"{doing} needs more than {self._limits.memory:g} GiB")
         how = signal.Signals(-status).name if status is not None and status < 0 else f"exit status {status}"
         return _EndedError("worker_died", f"{doing} ended the decoder by {how}{said}")
 
 
-def _start(handle: int, memory: int, target: str, errors: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _start(handle: int, content: int, memory: int, target: str, errors: IO[bytes]) -> "subprocess.Popen[bytes]":
     """A fresh interpreter that finds the modules that this one finds. Its stdin stays open for as long as we live."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", "-m", "smart_jobs.decode.child", str(handle), str(memory), target]
+    numbers = [str(number) for number in (handle, content, memory)]
+    command = [sys.executable, "-P", "-m", "smart_jobs.decode.child", *numbers, target]
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=errors,
-        pass_fds=[handle],
+        pass_fds=[handle, content],
         env=environment,
     )
 
@@ -170,5 +225,5 @@ def _last_line(errors: IO[bytes]) -> str:
 
 
 def _untried(last: AssetError) -> AssetError:
-    detail = f"not tried: the document had ended {DEATHS} decoders, the last one because {last.detail}"
+    detail = f"not tried: it had ended {DEATHS} decoders, the last one because {last.detail}"
     return AssetError(last.reason, detail, _STEP)

@@ -1,40 +1,80 @@
-"""From the bytes of an asset to its passages: what becomes a segment, in order."""
+"""From the bytes of an asset to its pieces: what becomes a segment, in order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from smart_jobs.decode.opening import Wanted
+from smart_jobs.decode.parts import Part
+from smart_jobs.decode.spool import Kept, Spool
 from smart_jobs.decode.text import plain_text
-from smart_jobs.records import Asset, AssetError
+from smart_jobs.records import AssetError
 
-PageTexts = Callable[[bytes, str], list[str | AssetError]]
-"""Content and URI of a document -> the text of each page; see `document.page_texts`."""
+PartsOf = Callable[[bytes, Wanted], Iterator[Part | AssetError]]
+"""Content of an asset -> each part of it; see `Sandbox.parts`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A passage, or the reason why a page has none. `page` counts from 1, and is None where there are no pages."""
+    """A passage, an image or a clip, or the `error` that stands in its place.
 
-    page: int | None
-    text: str | AssetError
-
-
-def pieces(asset: Asset, content: bytes, split: Callable[[str], list[str]], page_texts: PageTexts) -> list[Piece]:
-    """Cut a document or text asset into the passages of each page, pages and passages in order.
-
-    `split` gets a text with something in it and gives its passages, at least one. The same texts and `split` give the
-    same pieces, so a piece's place in the list is its ordinal. Every page has at least one: where there is no text it
-    is an `empty` error, where the page cannot be read its own. Raises `AssetError` where the whole asset fails.
+    `page` counts from 1, and is None where there are no pages; `start` and `end` are seconds of a video.
     """
-    if asset.media == "text":
-        return _passages(None, plain_text(content, asset.uri), split)
-    texts = page_texts(content, asset.uri)
-    return [piece for page, text in enumerate(texts, start=1) for piece in _passages(page, text, split)]
+
+    page: int | None = None
+    text: str = ""
+    start: float | None = None
+    end: float | None = None
+    visuals: tuple[Kept, ...] = ()
+    error: AssetError | None = None
 
 
-def _passages(page: int | None, text: str | AssetError, split: Callable[[str], list[str]]) -> list[Piece]:
-    if isinstance(text, AssetError):
-        return [Piece(page, text)]
+def pieces(
+    content: bytes, wanted: Wanted, split: Callable[[str], list[str]], parts: PartsOf, spool: Spool
+) -> list[Piece]:
+    """Cut a file into its pieces: the passages of each page that comes as text, each page, image and clip with pixels.
+
+    `split` gets a text with something in it and gives its passages, at least one; a text that comes with an image is
+    not split. The same texts and `split` give the same pieces, so a piece's place in the list is its ordinal. Every
+    part has at least one: where there is nothing in it it is an `empty` error, where it cannot be read its own. Raises
+    `AssetError` where the whole asset fails. The pixels go into `spool`.
+    """
+    refuse(wanted)
+    if wanted.media == "text":
+        return passages(None, plain_text(content, wanted.uri), "the file", split)
+    return [piece for i, part in enumerate(parts(content, wanted)) for piece in _of_part(i, part, wanted, split, spool)]
+
+
+def passages(page: int | None, text: str, where: str, split: Callable[[str], list[str]]) -> list[Piece]:
+    """The passages of a text that `where` names, or the one error that it is empty."""
     if not text.strip():
-        where = "the file" if page is None else f"page {page}"
-        return [Piece(page, AssetError("empty", f"{where} has no text", "decode"))]
+        return [Piece(page, error=AssetError("empty", f"{where} has no text", "decode"))]
     return [Piece(page, passage) for passage in split(text)]
+
+
+def attached(text: str, files: Iterable[tuple[bytes, Wanted]], parts: PartsOf, spool: Spool) -> Piece:
+    """One piece of a row's text and all that is to be seen in its files. Raises AssetError where one has an error."""
+    visuals: list[Kept] = []
+    for content, wanted in files:
+        refuse(wanted)
+        for part in parts(content, wanted):
+            if isinstance(part, AssetError):
+                raise part
+            visuals += [spool.keep(visual) for visual in part.visuals]
+    return Piece(text=text, visuals=tuple(visuals))
+
+
+def refuse(wanted: Wanted) -> None:
+    """Raise `unsupported` for a medium that the encoder does not take."""
+    takes = {"image": wanted.sampling is not None, "video": wanted.sampling is not None and wanted.sampling.video}
+    if not takes.get(wanted.media, True):
+        raise AssetError("unsupported", f"this encoder takes no {wanted.media}s", "decode")
+
+
+def _of_part(
+    index: int, part: Part | AssetError, wanted: Wanted, split: Callable[[str], list[str]], spool: Spool
+) -> list[Piece]:
+    if isinstance(part, AssetError):
+        return [Piece(index + 1 if wanted.media == "document" else None, error=part)]
+    if not part.visuals:
+        return passages(part.page, part.text, f"page {part.page}", split)
+    return [Piece(part.page, part.text, part.start, part.end, tuple(map(spool.keep, part.visuals)))]

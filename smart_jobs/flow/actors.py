@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from smart_jobs import schema, storage
-from smart_jobs.decode import units
+from smart_jobs.decode import cutting, units
 from smart_jobs.decode.sandbox import Sandbox
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.encode.encoder import Encoder as Model
@@ -19,7 +19,7 @@ from smart_jobs.encode.tokens import Tokenizer
 from smart_jobs.flow import cluster
 from smart_jobs.lake import copying, layout, writer
 from smart_jobs.lake.layout import EncoderTables
-from smart_jobs.records import Asset, Planned
+from smart_jobs.records import Asset, Attached, Planned
 from smart_jobs.settings import Decode, Encoder
 
 
@@ -39,7 +39,7 @@ class Run:
     contents: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
-def policy(run: Run) -> units.Policy:
+def policy(run: Run) -> cutting.Policy:
     """The decode policy of a run: the passage splitter of its encoder's tokenizer, and a sandbox. Loads no model."""
     tokenizer = Tokenizer(run.spec, checkpoint.locate(run.encoder))
 
@@ -47,15 +47,17 @@ def policy(run: Run) -> units.Policy:
         return tokenizer.split(text, run.spec.prompt(side, instruction))
 
     spec, sandbox = run.spec, Sandbox(run.decode)
-    return units.Policy(
+    return cutting.Policy(
         spec.digest,
         run.run_id,
         spec.text_long,
         spec.max_length,
         run.unit_tokens,
         split,
-        sandbox.page_texts,
+        sandbox.parts,
         run.contents,
+        spec.sampling,
+        run.decode.integrity,
     )
 
 
@@ -98,7 +100,7 @@ def receipt(unit: pa.Table, tables: EncoderTables, load: Callable[[], Model], ru
     May kill this process: the next call for the same unit in the same run takes up the marker, and from the third on
     finds the segments that do it.
     """
-    segments = [units.segment(row) for row in unit["segments"][0].as_py()]
+    segments = units.segments(unit)
     copies = copying.copies(tables, unit["copies"][0].as_py(), run_id)
     if not segments:
         return writer.receipt(tables, unit, [], [], run_id, copies)
@@ -122,6 +124,7 @@ def _timed(made: pa.Table, **seconds: float) -> pa.Table:
 
 def planned(row: dict[str, Any]) -> Planned:
     """A planned asset from its row."""
-    asset = Asset(**{**row["asset"], "meta": dict(row["asset"]["meta"])})
+    files = tuple(Attached(**file) for file in row["asset"]["files"])
+    asset = Asset(**{**row["asset"], "meta": dict(row["asset"]["meta"]), "files": files})
     partial = {version: frozenset(ordinals) for version, ordinals in row["partial"]}
     return Planned(asset, frozenset(row["complete"]), partial)

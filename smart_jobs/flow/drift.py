@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from smart_jobs import progress, schema
 from smart_jobs.decode import units
-from smart_jobs.decode.units import Policy
+from smart_jobs.decode.cutting import Policy
 from smart_jobs.encode.encoder import Encoder
 from smart_jobs.lake import libraries, table
 from smart_jobs.lake.layout import EncoderTables
@@ -46,5 +46,5 @@ def _stored(tables: EncoderTables, assets: Sequence[str]) -> dict[int, tuple[str
 
 
 def _segments(planned: Sequence[Planned], policy: Policy, stored: Mapping[int, object]) -> list[Segment]:
-    cut = (row for unit in units.units(planned, policy) for row in unit["segments"][0].as_py())
-    return [units.segment(row) for row in cut if row["segment_id"] in stored]
+    cut = (segment for unit in units.units(planned, policy) for segment in units.segments(unit))
+    return [segment for segment in cut if segment.segment_id in stored]

@@ -16,7 +16,7 @@ from smart_jobs.settings import Ingest
 
 OPENED = 20
 TOKENS_PER_BYTE = 10
-"""More than any file has: text has less than one, a compressed document perhaps some."""
+"""More than any file has beyond its first segment: text has less than one, a compressed page or clip perhaps some."""
 
 
 def of(assets: Sequence[Asset], plan: Sequence[Planned], spec: EncoderSpec, job: Ingest) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def check_space(plan: Sequence[Planned], run: actors.Run, kind: Codec, free: int
 
     Nothing is opened where it fits by far: a byte of a source hardly holds more than `TOKENS_PER_BYTE` tokens.
     """
-    most = sum(item.asset.size for item in plan) * TOKENS_PER_BYTE
+    most = sum(item.asset.size * TOKENS_PER_BYTE + run.spec.max_length for item in plan)
     if free is None or sum(stored(most, most, run.spec, kind).values()) < free:
         return
     needed = sum(stored(*sampled(plan, run), run.spec, kind).values())
@@ -70,10 +70,11 @@ def check_space(plan: Sequence[Planned], run: actors.Run, kind: Codec, free: int
 def _decode(opened: Sequence[Planned], run: actors.Run) -> tuple[int, int]:
     """Segments and estimated tokens of the opened assets."""
     segments = tokens = 0
-    for unit in units.units(opened, actors.policy(run)):
-        for row in unit["segments"][0].as_py():
+    policy = actors.policy(run)
+    for unit in units.units(opened, policy):
+        for segment in units.segments(unit):
             segments += 1
-            tokens += min(len(row["text"]) // units.CHARACTERS_PER_TOKEN + 2, run.spec.max_length)
+            tokens += units.estimated(segment, policy)
     return segments, tokens
 
 

@@ -79,7 +79,7 @@ def bare(job: settings.Ingest, threads: int) -> dict[str, float]:
     plan = [Planned(asset) for asset in sources.assets(job.source)]
     cut = [unit for block in stream.blocks(plan, job.unit_tokens)
            for unit in units.units(map(actors.planned, block.to_pylist()), actors.policy(run))]  # fmt: skip
-    segments = [[units.segment(row) for row in unit["segments"][0].as_py()] for unit in cut]
+    segments = [units.segments(unit) for unit in cut]
     model = encoder.load(spec, folder, threads, job.batch_tokens)
     for unit in segments[:WARM_UP]:
         model.encode(unit)

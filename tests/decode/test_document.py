@@ -6,12 +6,12 @@ from collections import Counter
 
 import pymupdf
 import pytest
+from decoding import page_texts
 from fixtures import FIXTURES, needs_fixtures
 from hostile_pdfs import HOSTILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smart_jobs.decode.document import page_texts
 from smart_jobs.records import AssetError
 
 GOOD = sorted(FIXTURES.glob("pdf/good/*.pdf"))

@@ -7,14 +7,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pymupdf
 import pytest
+from bad_decoders import HEADS
+from decoding import parts, plain, seen
 from fixtures import FIXTURES, needs_fixtures
 from hard_pdfs import endless, greedy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smart_jobs.decode.document import page_texts
+from smart_jobs.decode.opening import Wanted
 from smart_jobs.decode.sandbox import DEATHS, RECYCLED, Sandbox
 from smart_jobs.records import AssetError, JobError
 from smart_jobs.settings import Decode
@@ -33,7 +36,7 @@ AT_ONCE = [word for word, (reason, _) in REASONS.items() if reason != "timeout"]
 
 @pytest.fixture(scope="module")
 def bad():
-    return Sandbox(Decode(seconds=2, memory=0.5), "bad_decoders:opened")
+    return Sandbox(Decode(seconds=2, memory=0.5), "bad_decoders:opener")
 
 
 def log_of(folder: Path) -> str:
@@ -45,13 +48,17 @@ def tried(log: str) -> list[tuple[int, int]]:
     return [tuple(int(word) for word in line.split()) for line in Path(log).read_text().splitlines()]
 
 
-def outcome(read, data, uri):
-    """Texts and errors as values that compare."""
+def texts(sandbox, data, uri):
+    """The text of each part of a document, or its error."""
+    return [getattr(part, "text", part) for part in sandbox.parts(data, Wanted(uri, "document", None))]
+
+
+def outcome(read, data, wanted):
+    """Parts and errors as values that compare."""
     try:
-        found = read(data, uri)
+        return [plain(part) for part in read(data, wanted)]
     except AssetError as error:
-        found = [error]
-    return [(item.reason, item.detail, item.step) if isinstance(item, AssetError) else item for item in found]
+        return [plain(error)]
 
 
 # The same as without
@@ -64,8 +71,53 @@ def test_every_fixture_reads_as_in_this_process(capfd):
     assert len(paths) > 140
     for path in paths:
         data = path.read_bytes()
-        assert outcome(sandbox.page_texts, data, str(path)) == outcome(page_texts, data, str(path)), path
+        wanted = Wanted(str(path), "document", None)
+        assert outcome(sandbox.parts, data, wanted) == outcome(parts, data, wanted), path
     assert capfd.readouterr() == ("", "")
+
+
+@needs_fixtures
+@pytest.mark.parametrize("page_as", ["image", "both"])
+def test_pictures_of_pages_come_over_as_they_are(page_as):
+    sandbox = Sandbox(Decode())
+    for path in sorted((FIXTURES / "pdf" / "good").glob("*.pdf"))[::6]:
+        wanted = Wanted(str(path), "document", seen(page_as))
+        found = outcome(sandbox.parts, path.read_bytes(), wanted)
+        assert found == outcome(parts, path.read_bytes(), wanted), path
+        assert all(len(visuals) == 1 for *_, visuals in found)
+
+
+def test_visuals_and_times_come_over(bad, tmp_path):
+    image, text, clip = bad.parts(b"image text clip", Wanted(log_of(tmp_path), "image", None))
+    assert (image.text, text.text, text.visuals, (text.start, text.end)) == ("image", "text", (), (0.5, 1.5))
+    assert image.visuals[0].pixels.tolist() == np.arange(18).reshape(1, 2, 3, 3).tolist()
+    assert clip.visuals[0].pixels.tolist() == np.arange(72).reshape(4, 2, 3, 3).tolist()
+    assert [(item.kind, item.times) for part in (image, clip) for item in part.visuals] == [
+        ("image", ()),
+        ("video", (0.0, 0.1, 0.25, 3.5)),
+    ]
+
+
+@pytest.mark.parametrize("word", [*HEADS, "nokind"])
+def test_pixels_that_are_not_what_their_head_says_cost_their_part(bad, tmp_path, word):
+    before, broken, behind = bad.parts(f"image {word} clip".encode(), Wanted(log_of(tmp_path), "image", None))
+    assert [part.visuals[0].pixels.shape for part in (before, behind)] == [(1, 2, 3, 3), (4, 2, 3, 3)]
+    assert (broken.reason, broken.step) == ("worker_died", "decode")
+    assert broken.detail.startswith("image 2 ")
+
+
+def test_an_asset_that_is_left_in_the_middle_costs_the_next_nothing(bad, tmp_path):
+    log = log_of(tmp_path)
+    left = bad.parts(b"image image image", Wanted(log, "image", None))
+    next(left)
+    assert texts(bad, b"the next one", log) == ["the", "next", "one"]
+    left.close()
+    assert texts(bad, b"and another", log) == ["and", "another"]
+
+
+def test_content_of_any_size_after_each_other(bad, tmp_path):
+    for count in (3000, 1, 5, 2000):
+        assert texts(bad, b" ".join([b"word"] * count), log_of(tmp_path)) == ["word"] * count
 
 
 # What goes wrong on a page
@@ -73,7 +125,7 @@ def test_every_fixture_reads_as_in_this_process(capfd):
 
 @pytest.mark.parametrize("word", REASONS)
 def test_a_page_that_ends_its_decoder_costs_itself(bad, tmp_path, word):
-    first, broken, damaged, last = bad.page_texts(f"first {word} damaged last".encode(), log_of(tmp_path))
+    first, broken, damaged, last = texts(bad, f"first {word} damaged last".encode(), log_of(tmp_path))
     assert (first, damaged.reason, last) == ("first", "damaged", "last")
     assert (broken.reason, broken.step) == (REASONS[word][0], "decode")
     assert broken.detail.startswith("page 2 ")
@@ -84,10 +136,10 @@ def test_a_page_that_ends_its_decoder_costs_itself(bad, tmp_path, word):
 @pytest.mark.parametrize("word", REASONS)
 def test_opening_that_ends_the_decoder_costs_the_document(bad, tmp_path, word):
     with pytest.raises(AssetError) as caught:
-        bad.page_texts(f"open-{word} second".encode(), log_of(tmp_path))
+        texts(bad, f"open-{word} second".encode(), log_of(tmp_path))
     assert (caught.value.reason, caught.value.step) == (REASONS[word][0], "decode")
     assert caught.value.detail.startswith("opening it ")
-    assert bad.page_texts(b"the next", log_of(tmp_path)) == ["the", "next"]
+    assert texts(bad, b"the next", log_of(tmp_path)) == ["the", "next"]
 
 
 @given(st.lists(st.sampled_from([*AT_ONCE, "damaged", "good", "fine", "noise"]), min_size=1, max_size=8))
@@ -103,12 +155,12 @@ def test_against_the_words(bad, tmp_path_factory, words):
             expected.append(last)
         else:
             expected.append(word)
-    found = bad.page_texts(" ".join(words).encode(), log)
+    found = texts(bad, " ".join(words).encode(), log)
     assert [item.reason if isinstance(item, AssetError) else item for item in found] == expected
 
 
 def test_a_document_costs_three_decoders_at_most(bad, tmp_path):
-    found = bad.page_texts(b"good " + b"segfault abort hang " * 100, log_of(tmp_path))
+    found = texts(bad, b"good " + b"segfault abort hang " * 100, log_of(tmp_path))
     assert [item.reason for item in found[1:4]] == ["worker_died", "worker_died", "timeout"]
     assert {(item.reason, item.detail) for item in found[4:]} == {("timeout", found[4].detail)}
     assert found[4].detail.startswith("not tried: ")
@@ -123,32 +175,32 @@ def test_a_document_costs_three_decoders_at_most(bad, tmp_path):
     ids=["endless", "greedy"],
 )
 def test_a_real_page_that_is_too_much(data, limits, reason):
-    before, middle, behind = Sandbox(limits).page_texts(data, "a.pdf")
+    before, middle, behind = texts(Sandbox(limits), data, "a.pdf")
     assert (before, middle.reason, behind) == ("before", reason, "behind")
 
 
 def test_content_that_does_not_fit_into_the_memory(tmp_path):
     sandbox = Sandbox(Decode(memory=0.25))
     with pytest.raises(AssetError, match=r"out_of_memory: opening it needs more than 0\.25 GiB"):
-        sandbox.page_texts(b"%PDF-1.7" + bytes(3 * 10**8), "a.pdf")
+        texts(sandbox, b"%PDF-1.7" + bytes(3 * 10**8), "a.pdf")
     with pymupdf.open() as document:
         document.new_page().insert_text((72, 72), "fits")
-        assert sandbox.page_texts(document.tobytes(), "a.pdf") == ["fits"]
+        assert texts(sandbox, document.tobytes(), "a.pdf") == ["fits"]
 
 
 # The process
 
 
 def test_a_decoder_is_kept_recycled_and_replaced(tmp_path):
-    sandbox, log = Sandbox(Decode(), "bad_decoders:opened"), log_of(tmp_path)
+    sandbox, log = Sandbox(Decode(), "bad_decoders:opener"), log_of(tmp_path)
     for _ in range(RECYCLED + 1):
-        sandbox.page_texts(b"page", log)
+        texts(sandbox, b"page", log)
     pids = [pid for _, pid in tried(log)]
     assert len(set(pids[:RECYCLED])) == 1
     assert pids[RECYCLED] != pids[0]
     os.kill(pids[RECYCLED], signal.SIGKILL)
     wait_for(lambda: state(pids[RECYCLED]) == "Z")
-    assert sandbox.page_texts(b"after that", log) == ["after", "that"]
+    assert texts(sandbox, b"after that", log) == ["after", "that"]
     last = tried(log)[-1][1]
     assert state(last) not in ("", "Z")
     del sandbox
@@ -156,7 +208,7 @@ def test_a_decoder_is_kept_recycled_and_replaced(tmp_path):
 
 
 def test_it_says_nothing_of_its_own(bad, tmp_path, capfd):
-    assert bad.page_texts(b"noise noise", log_of(tmp_path)) == ["noise", "noise"]
+    assert texts(bad, b"noise noise", log_of(tmp_path)) == ["noise", "noise"]
     assert capfd.readouterr() == ("", "")
 
 
@@ -167,10 +219,11 @@ def test_it_dies_with_its_parent(tmp_path, word):
     code = "\n".join(
         [
             "import sys, time",
+            "from smart_jobs.decode.opening import Wanted",
             "from smart_jobs.decode.sandbox import Sandbox",
             "from smart_jobs.settings import Decode",
-            "kept = Sandbox(Decode(seconds=1000), 'bad_decoders:opened')",
-            f"kept.page_texts(b'{word}', sys.argv[1])",
+            "kept = Sandbox(Decode(seconds=1000), 'bad_decoders:opener')",
+            f"list(kept.parts(b'{word}', Wanted(sys.argv[1], 'document', None)))",
             "time.sleep(1000)",
         ]
     )
@@ -186,7 +239,19 @@ def test_it_dies_with_its_parent(tmp_path, word):
 
 def test_no_decoder_at_all_is_one_line():
     with pytest.raises(JobError, match=r"no decoder can be started: .* No module named 'nowhere'"):
-        Sandbox(Decode(), "nowhere:opened").page_texts(b"%PDF-", "a.pdf")
+        texts(Sandbox(Decode(), "nowhere:opener"), b"%PDF-", "a.pdf")
+
+
+def test_a_decoder_that_is_not_installed_is_one_line(bad, tmp_path):
+    with pytest.raises(JobError, match=r"no decoder can be started: .* no decoder of videos here"):
+        list(bad.parts(b"a", Wanted("a.mp4", "video", None)))
+    assert texts(bad, b"the next", log_of(tmp_path)) == ["the", "next"]
+
+
+def test_this_process_loads_no_decoder():
+    code = "import sys, smart_jobs.decode.sandbox; print({'pymupdf', 'PIL', 'av', 'decord'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "set()\n"
 
 
 def state(pid: int) -> str:

@@ -4,12 +4,14 @@ import os
 
 import pymupdf
 import pytest
+from decoding import parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smart_jobs import schema, storage
-from smart_jobs.decode.document import page_texts
-from smart_jobs.decode.units import Policy, units
+from smart_jobs.decode.cutting import Policy
+from smart_jobs.decode.parts import Part
+from smart_jobs.decode.units import units
 from smart_jobs.records import ANY_ENCODER, REASONS, Asset, AssetError, Planned, content_version, segment_id
 
 SPEC = "0123456789ab"
@@ -23,7 +25,7 @@ def in_threes(text, side="document", instruction=""):
 
 def policy(**changed):
     given = {"spec": SPEC, "run_id": "run", "text_long": "auto", "max_length": 64, "unit_tokens": 10**6}
-    return Policy(**{**given, "split": in_threes, "page_texts": page_texts, **changed})
+    return Policy(**{**given, "split": in_threes, "parts": parts, **changed})
 
 
 def rows_of(planned, **changed):
@@ -123,6 +125,7 @@ def test_a_segment_says_where_it_comes_from(tmp_path):
     version = content_version((tmp_path / "a.pdf").read_bytes())
     shared = {"asset_id": asset.id, "uri": asset.uri, "source": "s", "version": version, "media": "document", "of": 2}
     shared |= {"page": 1, "title": "a.pdf", "side": "document", "instruction": "", "meta": []}
+    shared |= {"start": None, "end": None, "visuals": []}
     assert segments == [
         {**shared, "segment_id": segment_id(asset.uri, version, i), "ordinal": i, "text": text}
         for i, text in enumerate(["one two three", "four"])
@@ -219,7 +222,12 @@ def test_a_failure_names_the_spec_unless_no_encoder_could_do_better(tmp_path, re
 
 def with_page(text):
     """A reader of documents that finds three pages, the second of which is `text`."""
-    return lambda _data, _uri: ["one two three four", text, "five"]
+    return with_pages("one two three four", text, "five")
+
+
+def with_pages(*texts):
+    found = [item if isinstance(item, AssetError) else Part(item, page=i) for i, item in enumerate(texts, 1)]
+    return lambda _data, _wanted: iter(found)
 
 
 @pytest.mark.parametrize("reason", ["timeout", "worker_died", "out_of_memory"])
@@ -228,7 +236,7 @@ def test_a_document_without_a_page_that_may_yet_come_is_a_version_of_its_own(tmp
     asset = pdf_file(tmp_path, "x")
     content = content_version((tmp_path / "a.pdf").read_bytes())
     late = AssetError(reason, "detail", "decode")
-    segments, [failure], [listing], _ = rows_of([Planned(asset)], page_texts=with_page(late))
+    segments, [failure], [listing], _ = rows_of([Planned(asset)], parts=with_page(late))
     [version] = {row["version"] for row in [*segments, failure, listing]}
     assert version != content
     assert [(s["ordinal"], s["of"], s["text"]) for s in segments] == [
@@ -238,15 +246,15 @@ def test_a_document_without_a_page_that_may_yet_come_is_a_version_of_its_own(tmp
     ]
     assert (failure["ordinal"], failure["of"], failure["reason"]) == (2, 4, reason)
     known = Planned(asset, partial={version: frozenset({0, 1, 3})})
-    again, [failure], *_ = rows_of([known], page_texts=with_page(late))
+    again, [failure], *_ = rows_of([known], parts=with_page(late))
     assert (again, failure["ordinal"], failure["attempts"], failure["version"]) == ([], 2, 1, version)
-    whole, none, [listing], _ = rows_of([known], page_texts=with_page("now it is here"))
+    whole, none, [listing], _ = rows_of([known], parts=with_page("now it is here"))
     assert [(s["ordinal"], s["of"], s["text"]) for s in whole] == [
         (i, 5, text) for i, text in enumerate(["one two three", "four", "now it is", "here", "five"])
     ]
     assert (none, {s["version"] for s in whole} | {listing["version"]}) == ([], {content})
     settled = Planned(asset, complete=frozenset({version}))
-    segments, failures, [listing], _ = rows_of([settled], page_texts=with_page(late))
+    segments, failures, [listing], _ = rows_of([settled], parts=with_page(late))
     assert (segments, failures, listing["version"]) == ([], [], version)
 
 
@@ -254,7 +262,7 @@ def test_which_pages_are_missing_makes_the_version(tmp_path):
     asset, late = pdf_file(tmp_path, "x"), AssetError("timeout", "detail", "decode")
     dead = AssetError("worker_died", "another", "decode")
     found = [
-        {row["version"] for row in rows_of([Planned(asset)], page_texts=lambda _data, _uri, texts=texts: texts)[2]}
+        {row["version"] for row in rows_of([Planned(asset)], parts=with_pages(*texts))[2]}
         for texts in ([late, "a"], [dead, "a"], ["a", late], [late, late], ["a", AssetError("damaged", "d", "decode")])
     ]
     assert found[0] == found[1]

@@ -32,7 +32,7 @@ def stored(tmp_path, tiny_encoder):
         waiting = groups.roll_forward(tables, held)
         committer = Committer(tables, held, known.load(tables, waiting.rows, known.passing(())), waiting)
         for unit in units.units([Planned(asset) for asset in found], policy):
-            segments = [units.segment(row) for row in unit["segments"][0].as_py()]
+            segments = units.segments(unit)
             committer.add(writer.receipt(tables, unit, segments, model.encode(segments), held.run_id))
         committer.commit()
     return tables, found, policy, model

@@ -1,0 +1,47 @@
+"""Which decoder opens a medium; its library is imported when it is first asked for, and only there."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+from smart_jobs.decode.parts import Parts
+from smart_jobs.records import Media
+from smart_jobs.sampling import Sampling
+
+Integrity = Literal["fast", "full"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of a decoder: the asset's URI and medium, what a model sees of it, how closely a video is read."""
+
+    uri: str
+    media: Media
+    sampling: Sampling | None
+    integrity: Integrity = "fast"
+
+
+Opener = Callable[[bytes, Wanted], AbstractContextManager[Parts]]
+"""Content of an asset -> its parts while it is open. Raises AssetError where it cannot be opened."""
+
+
+def opener(media: Media) -> Opener:
+    """The decoder of a medium that is decoded in a process of its own. Raises ImportError where it is not installed."""
+    if media == "image":
+        from smart_jobs.decode import image
+
+        return lambda data, wanted: image.opened(data, wanted.uri, _visual(wanted))
+    if media == "video":
+        from smart_jobs.decode import video
+
+        return lambda data, wanted: video.opened(data, wanted.uri, _visual(wanted), wanted.integrity)
+    from smart_jobs.decode import document
+
+    return lambda data, wanted: document.opened(data, wanted.uri, wanted.sampling)
+
+
+def _visual(wanted: Wanted) -> Sampling:
+    if wanted.sampling is None:
+        raise ValueError(f"{wanted.uri}: an encoder that reads text alone takes no {wanted.media}")
+    return wanted.sampling
