@@ -93,12 +93,12 @@ class Page(Strict):
     )
 
 
-class Video(Strict):
-    """Which frames of a video go in; null: as the encoder's config says."""
+class Clip(Strict):
+    """How videos are cut and which frames go in; null: as the encoder's config says."""
 
     fps: float | None = Field(None, gt=0, description="frames a second")
     max_frames: int | None = Field(None, ge=1, description="frames of a segment")
-    clip_seconds: float | None = Field(None, gt=0, description="a segment every so many seconds, not the whole video")
+    seconds: float | None = Field(None, gt=0, description="a segment every so many seconds, not the whole video")
 
 
 class Cut(Strict):
@@ -106,7 +106,7 @@ class Cut(Strict):
 
     text: Text = Text()
     page: Page = Page()
-    video: Video = Video()
+    clip: Clip = Clip()
 
 
 class Cluster(Strict):

@@ -136,10 +136,11 @@ def _dim(config: Encoder, folder: Path, model: dict[str, Any]) -> int:
 
 
 def _sampling(config: Encoder, cut: Cut) -> Sampling | None:
-    """The config's, with what `page.` and `video.` say otherwise; they mean nothing to a text encoder."""
+    """The config's, with what `page.` and `clip.` say otherwise; they mean nothing to a text encoder."""
     if config.sampling is None:
         return None
-    given = {key: value for key, value in cut.video.model_dump().items() if value is not None}
+    given = {"fps": cut.clip.fps, "max_frames": cut.clip.max_frames, "clip_seconds": cut.clip.seconds}
+    given = {key: value for key, value in given.items() if value is not None}
     video = config.sampling.video
     changed: dict[str, Any] = {"video": video.model_copy(update=given) if video is not None else None}
     if cut.page.as_ is not None:

@@ -19,10 +19,31 @@ from smart_jobs.sampling import Resize, Sampling
 AS_IT_IS = Sampling(image=())
 QWEN3 = Sampling(image=(Resize(factor=32, min_pixels=4096, max_pixels=1_843_200),))
 
-UNSUPPORTED = """bad_palette_file.gpl courB08.pil drawing.wmf dummy.container duplicate_xref_entry.pdf
-    dilation8.lut eps__non_zero_bb.eps erosion4.lut erosion8.lut fli_oob__02r__notes fli_oob__02r__reproducing
-    fli_oob__03r__reproducing fli_oob__04r__notes fli_oob__05r__notes fli_oob__06r__notes gif_header_data.pkl
-    gimp_gradient.ggr hdf5.h5 hopper.wal invalid.spider test-ole-file.doc lab.tif lab-red.tif""".split()
+UNSUPPORTED = [
+    "bad_palette_file.gpl",
+    "courB08.pil",
+    "drawing.wmf",
+    "dummy.container",
+    "duplicate_xref_entry.pdf",
+    "dilation8.lut",
+    "eps__non_zero_bb.eps",
+    "erosion4.lut",
+    "erosion8.lut",
+    "fli_oob__02r__notes",
+    "fli_oob__02r__reproducing",
+    "fli_oob__03r__reproducing",
+    "fli_oob__04r__notes",
+    "fli_oob__05r__notes",
+    "fli_oob__06r__notes",
+    "gif_header_data.pkl",
+    "gimp_gradient.ggr",
+    "hdf5.h5",
+    "hopper.wal",
+    "invalid.spider",
+    "test-ole-file.doc",
+    "lab.tif",
+    "lab-red.tif",
+]
 """Files that no image format that is read accepts, and two whose colours are CIELAB."""
 TOO_LARGE = ["decompression_bomb.gif"]
 
