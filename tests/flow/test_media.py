@@ -64,8 +64,6 @@ def test_pages_have_as_many_tokens_as_their_size_says(lake, words):
     stored = {(row["uri"], row["page"]): row["n_tokens"] for row in rows(tables_of(lake), schema.POOLED)}
     tokenizer = transformers.AutoTokenizer.from_pretrained(encoder.model)
     template = sum(len(tokenizer(part, add_special_tokens=False).input_ids) for part in PROMPT)
-        transformers.AutoTokenizer.from_pretrained(encoder.model)(PROMPT, add_special_tokens=False).input_ids
-    )
     checked = 0
     for path in sorted((FIXTURES / "pdf" / "good").iterdir()):
         with pymupdf.open(path) as document:
