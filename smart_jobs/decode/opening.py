@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from smart_jobs.decode.parts import Parts
@@ -20,6 +20,13 @@ class Wanted:
     media: Media
     sampling: Sampling | None
     integrity: Integrity = "fast"
+
+    def whole(self) -> "Wanted":
+        """The same without cutting a video into clips: all of it is one part."""
+        if self.sampling is None or self.sampling.video is None:
+            return self
+        frames = self.sampling.video.model_copy(update={"clip_seconds": None})
+        return replace(self, sampling=self.sampling.model_copy(update={"video": frames}))
 
 
 Opener = Callable[[bytes, Wanted], AbstractContextManager[Parts]]

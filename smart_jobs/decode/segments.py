@@ -52,11 +52,14 @@ def passages(page: int | None, text: str, where: str, split: Callable[[str], lis
 
 
 def attached(text: str, files: Iterable[tuple[bytes, Wanted]], parts: PartsOf, spool: Spool) -> Piece:
-    """One piece of a row's text and all that is to be seen in its files. Raises AssetError where one has an error."""
+    """One piece of a row's text and all that is to be seen in its files, videos uncut.
+
+    Raises AssetError where a file or a part of it has an error.
+    """
     visuals: list[Kept] = []
     for content, wanted in files:
         refuse(wanted)
-        for part in parts(content, wanted):
+        for part in parts(content, wanted.whole()):
             if isinstance(part, AssetError):
                 raise part
             visuals += [spool.keep(visual) for visual in part.visuals]

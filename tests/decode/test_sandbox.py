@@ -87,6 +87,25 @@ def test_pictures_of_pages_come_over_as_they_are(page_as):
         assert all(len(visuals) == 1 for *_, visuals in found)
 
 
+@needs_fixtures
+@pytest.mark.parametrize("media", ["image", "video"])
+def test_images_and_videos_read_as_in_this_process(media):
+    """Every fifth of each folder, the hostile ones too; they go through one decoder after each other, PDFs between."""
+    sandbox = Sandbox(Decode())
+    paths = [path for path in sorted((FIXTURES / media).rglob("*")) if path.is_file()][::5]
+    for path in paths:
+        wanted = Wanted(str(path), media, seen())
+        assert outcome(sandbox.parts, path.read_bytes(), wanted) == outcome(parts, path.read_bytes(), wanted), path
+        assert texts(sandbox, small(), "a.pdf") == ["words"]
+    assert len(paths) > 15
+
+
+def small():
+    with pymupdf.open() as document:
+        document.new_page().insert_text((72, 72), "words")
+        return document.tobytes()
+
+
 def test_visuals_and_times_come_over(bad, tmp_path):
     image, text, clip = bad.parts(b"image text clip", Wanted(log_of(tmp_path), "image", None))
     assert (image.text, text.text, text.visuals, (text.start, text.end)) == ("image", "text", (), (0.5, 1.5))

@@ -176,3 +176,16 @@ def test_all_that_is_seen_in_a_rows_files_is_one_piece():
     with pytest.raises(AssetError) as caught:
         attached("a caption", files, given_parts(Part(visuals=(picture(1),)), bad), spool)
     assert caught.value is bad
+
+
+def test_the_video_of_a_row_is_not_cut():
+    sampling, asked = seen(), []
+    clips = sampling.video.model_copy(update={"clip_seconds": 5.0})
+
+    def decoded(_data, wanted):
+        asked.append(wanted)
+        return iter([Part(visuals=(picture(1, 4),))])
+
+    files = [(b"1", Wanted("a.mp4", "video", sampling.model_copy(update={"video": clips}), "full"))]
+    assert len(attached("a caption", files, decoded, Spool()).visuals) == 1
+    assert asked == [Wanted("a.mp4", "video", sampling, "full")]

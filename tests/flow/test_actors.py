@@ -8,7 +8,8 @@ import pytest
 from lake_making import embed, failure_row, make_segment, make_tables
 
 from smart_jobs import schema
-from smart_jobs.flow import actors
+from smart_jobs.flow import actors, stream
+from smart_jobs.records import Asset, Attached, Planned
 
 
 class Whole:
@@ -63,3 +64,12 @@ def test_a_receipt_that_cannot_be_made_leaves_the_marker(tmp_path):
     with pytest.raises(ValueError, match="expected pooled"):
         actors.receipt(unit([make_segment("u", "v", 0, 1)]), tables, lambda: Wrong(tables, []), "run")
     assert [path.name for path in Path(tables.uri, "_inflight").iterdir()] == ["u1.json"]
+
+
+def test_a_plan_is_the_same_behind_the_journey_to_its_actor():
+    files = (Attached("f/a.png", "image", "3:4"), Attached("f/b.mp4", "video", ""))
+    plan = [
+        Planned(Asset("t#1", "s", "x+y", "row", 9, "title", "text", "query", "find", {"k": "v"}, files)),
+        Planned(Asset("a.pdf", "s", "1:2", "document", 3), frozenset({"v", "w"}), {"u": frozenset({0, 2})}),
+    ]
+    assert [actors.planned(row) for block in stream.blocks(plan, 100) for row in block.to_pylist()] == plan
