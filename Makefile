@@ -26,6 +26,7 @@ bench: $(READY)
 	$(RUN) -m tests.bench.codecs
 	$(RUN) -m tests.bench.states
 	$(RUN) -m tests.bench.planning
+	$(RUN) -m tests.bench.feeding
 	$(RUN) -m tests.bench.render
 
 faults: $(READY)
