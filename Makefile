@@ -24,9 +24,9 @@ test: $(READY)
 bench: $(READY)
 	$(RUN) -m tests.bench.pipeline
 	$(RUN) -m tests.bench.codecs
+	$(RUN) -m tests.bench.packing
 	$(RUN) -m tests.bench.states
 	$(RUN) -m tests.bench.planning
-	$(RUN) -m tests.bench.packing
 
 faults: $(READY)
 	@for seed in $$(seq 1 $(or $(TIMES),10)); do \

@@ -1,4 +1,4 @@
-"""Every family on a GPU gives what it gives on the CPU: nearly the same numbers in float32, the same directions in bf16."""
+"""Every family on a GPU gives what it gives on the CPU: the same numbers in float32, the same directions in bf16."""
 
 import goldens
 import numpy as np
@@ -41,18 +41,3 @@ def test_bf16_gives_the_same_directions(pair):
     for result, other in zip(load("bfloat16").encode(items), wanted, strict=True):
         assert result.pooled @ other.pooled > 0.99
         assert cosines(result.states, other.states).mean() > 0.99
-
-
-def test_a_pass_that_does_not_fit_is_halved(tmp_path):
-    """Real memory runs out: 2 GiB for one pass of all, which one item does not need."""
-    folder = tiny_vl.checkpoint(tmp_path / "tiny", "text")
-    items = [segment("word " * 2000)] * 64
-    share = 2 * 2**30 / torch.cuda.get_device_properties(0).total_memory
-    [wanted] = loaded(folder, "text", batch_tokens=10**9, max_length=8192).encode(items[:1])
-    torch.cuda.set_per_process_memory_fraction(share)
-    try:
-        results = loaded(folder, "text", batch_tokens=10**9, max_length=8192).encode(items)
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-    for result in results:
-        np.testing.assert_allclose(result.pooled, wanted.pooled, atol=1e-4)
