@@ -55,9 +55,10 @@ class Batched:
 
     def _prompt(self, segment: Segment) -> Prompt | AssetError:
         try:
-            return self._model.prompt(segment)
+            prompt = self._model.prompt(segment)
         except AssetError as error:
             return error
+        return prompt if len(prompt.ids) else AssetError("empty", "no token to encode", "encode")
 
     def _run(self, segments: Sequence[Segment], prompts: Sequence[Prompt]) -> list[Embedding | AssetError]:
         try:

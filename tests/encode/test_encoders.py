@@ -4,9 +4,11 @@ import json
 import math
 from pathlib import Path
 
+import goldens
+import numpy as np
 import pytest
 import tiny_vl
-from seeing import picture, segment
+from seeing import loaded, picture, segment
 
 from smart_jobs import config
 from smart_jobs.encode import checkpoint, encoder
@@ -127,3 +129,13 @@ def test_a_tiny_checkpoint_by_its_name_in_conf(tmp_path):
     conf = tiny_vl.conf(tmp_path / "conf", wanted)
     words = ["query=a", f"conf={conf}", f"encoder={wanted.name}", "lake=./lake"]
     assert config.load(Search, "search", words).encoder == wanted
+
+
+@pytest.mark.parametrize("family", sorted(encoder.CLASSES))
+def test_bf16_gives_the_same_directions(tmp_path, family):
+    folder = tiny_vl.checkpoint(tmp_path / "tiny", family)
+    items = goldens.segments(family)
+    exact, coarse = (loaded(folder, family, dtype=dtype).encode(items) for dtype in ("float32", "bfloat16"))
+    for one, other in zip(exact, coarse, strict=True):
+        assert other.pooled.dtype == other.states.dtype == np.float32
+        assert 0.99 < one.pooled @ other.pooled < 1 - 1e-7
