@@ -220,7 +220,7 @@ def test_all_mistakes_come_at_once():
 
 @pytest.mark.parametrize(
     ("model", "job", "keys"),
-    [(Ingest, "ingest", ["source"]), (Search, "search", ["query"]), (Evaluate, "evaluate", ["suite"])],
+    [(Ingest, "ingest", ["source"]), (Evaluate, "evaluate", ["suite"])],
 )
 def test_what_is_missing_says_how_to_give_it(model, job, keys):
     assert mistakes(model, job) == [f"{key}: missing; give {key}=…" for key in keys]
