@@ -24,8 +24,10 @@ test: $(READY)
 bench: $(READY)
 	$(RUN) -m tests.bench.pipeline
 	$(RUN) -m tests.bench.codecs
+	$(RUN) -m tests.bench.packing
 	$(RUN) -m tests.bench.states
 	$(RUN) -m tests.bench.planning
+	$(RUN) -m tests.bench.feeding
 	$(RUN) -m tests.bench.render
 
 faults: $(READY)

@@ -66,7 +66,7 @@ def test_a_thin_strip_keeps_a_row_of_tokens(size, resized):
 
 @pytest.mark.parametrize("size", [(1, 201), (40_201, 200)])
 def test_too_thin_a_strip(size):
-    with pytest.raises(AssetError, match="unsupported: .* too thin"):
+    with pytest.raises(AssetError, match=r"unsupported: .* too thin"):
         smart_resize(*size, 32, 4096, 1_843_200)
     assert image_size(*size, [Resize(how="squash", factor=16, height=384, width=384)]) == (384, 384)
 
@@ -81,7 +81,8 @@ def test_a_page(points, size, count):
 
 
 def test_resizes_one_after_another():
-    gme = (Resize(factor=28, min_pixels=3136, max_pixels=12_845_056), Resize(factor=28, min_pixels=200_704, max_pixels=1_003_520))  # fmt: skip
+    budgets = (3136, 12_845_056), (200_704, 1_003_520)
+    gme = tuple(Resize(factor=28, min_pixels=least, max_pixels=most) for least, most in budgets)
     letter = page_size(612, 792, Sampling(image=gme))
     assert letter == (1120, 868)
     assert tokens(*letter, 28) == 1240

@@ -58,8 +58,15 @@ def _write(name, numbers, form, codec, pts, rate, pix_fmt, options):
         container.mux(stream.encode(None))
 
 
-def shown(data: bytes) -> list[tuple[float, int]]:
-    """Seconds from the first, and number, of each frame that PyAV's plain decoding gives, in its order."""
+def plain(data: bytes) -> list[tuple[float, np.ndarray]]:
+    """Seconds from the first, and (h, w, 3), of each frame that PyAV gives when it decodes all, in its order.
+
+    The times in ascending order: an AVI has none for its frames, and FFmpeg gives them those of their packets.
+    """
     with av.open(io.BytesIO(data)) as container:
-        found = [(picture.pts, picture.time_base, number(picture.to_ndarray(format="rgb24"))) for picture in container.decode(video=0)]  # fmt: skip
-    return [(float((pts - found[0][0]) * base), value) for pts, base, value in found]
+        found = [
+            (picture.pts * picture.time_base, picture.to_ndarray(format="rgb24"))
+            for picture in container.decode(video=0)
+        ]
+    times = sorted(time for time, _ in found)
+    return [(float(time - times[0]), pixels) for time, (_, pixels) in zip(times, found, strict=True)]

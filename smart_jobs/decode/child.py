@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from smart_jobs.decode.opening import Opener, Wanted
-from smart_jobs.decode.parts import Part
+from smart_jobs.decode.parts import Part, Parts
 from smart_jobs.records import AssetError
 from smart_jobs.sampling import Sampling
 
@@ -73,7 +73,7 @@ def _serve(parent: Connection, content: int, opened: Opener, size: int, wanted: 
         with opened(_read(content, size), wanted) as parts:
             _send(parent, parts.count)
             for index in range(first, parts.count):
-                part = parts.part(index)
+                part = _part(parts, index)
                 if unread:
                     parent.recv_bytes()
                 unread = _send_part(parent, content, size, part)
@@ -83,6 +83,13 @@ def _serve(parent: Connection, content: int, opened: Opener, size: int, wanted: 
         parent.recv_bytes()
     if failed is not None:
         _send(parent, _plain(failed))
+
+
+def _part(parts: Parts, index: int) -> Part | AssetError:
+    try:
+        return parts.part(index)
+    except AssetError as error:
+        return error
 
 
 def _send_part(parent: Connection, content: int, size: int, part: Part | AssetError) -> bool:

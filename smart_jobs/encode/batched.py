@@ -11,6 +11,7 @@ import transformers
 
 from smart_jobs import masks
 from smart_jobs.encode import packing, readout
+from smart_jobs.encode.adapter import Adapter
 from smart_jobs.encode.prompts import Prompt
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.records import AssetError, Embedding, Segment
@@ -33,10 +34,10 @@ class Model(Protocol):
 class Batched:
     """An encoder that packs what it gets."""
 
-    def __init__(self, model: Model, batch_tokens: int) -> None:
-        """`batch_tokens` bounds the padded tokens of a pass."""
+    def __init__(self, model: Model, batch_tokens: int, adapter: Adapter | None = None) -> None:
+        """`batch_tokens` bounds the padded tokens of a pass; `adapter` changes the states that are kept."""
         self.spec = model.spec
-        self._model, self._budget = model, batch_tokens
+        self._model, self._budget, self._adapter = model, batch_tokens, adapter
 
     def encode(self, segments: Sequence[Segment]) -> list[Embedding | AssetError]:
         """One result for each segment, in order. Out of memory, a pass is halved; one alone gives `out_of_memory`."""
@@ -54,9 +55,10 @@ class Batched:
 
     def _prompt(self, segment: Segment) -> Prompt | AssetError:
         try:
-            return self._model.prompt(segment)
+            prompt = self._model.prompt(segment)
         except AssetError as error:
             return error
+        return prompt if len(prompt.ids) else AssetError("empty", "no token to encode", "encode")
 
     def _run(self, segments: Sequence[Segment], prompts: Sequence[Prompt]) -> list[Embedding | AssetError]:
         try:
@@ -76,7 +78,7 @@ class Batched:
             masks.keep(prompt.kinds, self.spec.mask_of(segment.side))
             for prompt, segment in zip(prompts, segments, strict=True)
         ]
-        results = readout.embeddings(pooled, hidden, keep)
+        results = readout.embeddings(pooled, hidden, keep, self._adapter)
         return [
             replace(result, kinds=prompt.kinds[kept], grids=prompt.grids, times=_times(prompt))
             if isinstance(result, Embedding) and kept.any()

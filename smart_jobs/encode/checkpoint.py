@@ -111,7 +111,7 @@ def resolve(config: Encoder, cut: Cut) -> tuple[EncoderSpec, Path]:
         prompts={**_prompts(folder), **config.instruction},
         text_long=cut.text.long,
         sampling=_sampling(config, cut),
-        adapter=f"sha256:{_sha256([Path(config.adapter)])}" if config.adapter else None,
+        adapter=_adapter(config, dim),
         pool_factor=config.pool_factor if config.pool_factor > 1 else None,
     )
     return spec, folder
@@ -133,6 +133,21 @@ def _dim(config: Encoder, folder: Path, model: dict[str, Any]) -> int:
     if config.dim is not None and config.dim != dim:
         raise UsageError(f"encoder {config.name}: expected vectors of {config.dim}, {folder} gives {dim}")
     return dim
+
+
+def _adapter(config: Encoder, dim: int) -> str | None:
+    """The digest of the adapter's file, which must be one for vectors of this size."""
+    if config.adapter is None:
+        return None
+    from smart_jobs.encode import adapter  # late: it brings torch along
+
+    adapter.read(Path(config.adapter), dim)
+    return file_digest(Path(config.adapter))
+
+
+def file_digest(path: Path) -> str:
+    """sha256:<hex> of a file."""
+    return f"sha256:{_sha256([path])}"
 
 
 def _sampling(config: Encoder, cut: Cut) -> Sampling | None:

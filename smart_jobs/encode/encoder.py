@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.records import AssetError, Embedding, Segment
+from smart_jobs.records import AssetError, Embedding, JobError, Segment
 from smart_jobs.settings import Family
 
 if TYPE_CHECKING:
@@ -37,20 +38,25 @@ class Encoder(Protocol):
         ...
 
 
-def load(spec: EncoderSpec, folder: Path, threads: int, batch_tokens: int) -> Encoder:
+def load(spec: EncoderSpec, folder: Path, threads: int, batch_tokens: int, adapter: Path | None = None) -> Encoder:
     """The encoder of `spec` with the weights in `folder`, on a GPU where torch sees one, else on `threads` CPUs.
 
-    `batch_tokens` bounds the padded tokens of a forward pass.
+    `batch_tokens` bounds the padded tokens of a forward pass. `adapter` is the file that the spec has the digest of.
+    Raises JobError where it is missing or another.
     """
+    if spec.adapter != (checkpoint.file_digest(adapter) if adapter else None):
+        raise JobError(f"encoder {spec.name}: {adapter or 'no adapter'} is not the adapter of its spec, {spec.adapter}")
     import torch  # late: the driver plans without it
     import transformers
 
+    from smart_jobs.encode import adapter as adapters
     from smart_jobs.encode.batched import Batched
 
     torch.set_num_threads(threads)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    model: Encoder = Batched(_model(spec, folder), batch_tokens)
+    changed = adapters.read(adapter, spec.dim) if adapter else None
+    model: Encoder = Batched(_model(spec, folder), batch_tokens, changed)
     if spec.pool_factor is None:
         return model
     from smart_jobs.encode.merging import Merging  # late: scipy is of no use to others

@@ -1,6 +1,6 @@
 """The final layer's hidden states of a batch -> one pooled vector and the kept states of each segment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -25,18 +25,22 @@ def pool(hidden: torch.Tensor, attended: torch.Tensor, how: str) -> torch.Tensor
 
 
 def embeddings(
-    pooled: torch.Tensor | None, hidden: torch.Tensor, keep: Sequence[np.ndarray]
+    pooled: torch.Tensor | None,
+    hidden: torch.Tensor,
+    keep: Sequence[np.ndarray],
+    change: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> list[Embedding | AssetError]:
     """One result a row, in order, float32 on the CPU: pooled of norm 1, states as they are.
 
     `pooled` (b, d), or None: then it is the mean of a row's normalised states. Row i of `hidden` (b, t, d) has its
-    states where `keep[i]`, (t_i,) bool, says; only they leave the device. A row that keeps no token gets its pooled
-    vector as its only state (the reference's rule, SMART's evaluator); a row with NaN or infinity gets an AssetError
-    `not_finite`, since a NaN would top every ranking.
+    states where `keep[i]`, (t_i,) bool, says; only they leave the device, passed through `change` where there is one.
+    A row that keeps no token gets its pooled vector as its only state (the reference's rule, SMART's evaluator); a row
+    with NaN or infinity gets an AssetError `not_finite`, since a NaN would top every ranking.
     """
     at = [torch.from_numpy(np.flatnonzero(mask)) for mask in keep]
     rows = torch.cat([i * hidden.shape[1] + found for i, found in enumerate(at)]).to(hidden.device)
-    kept = hidden.reshape(-1, hidden.shape[-1])[rows].cpu().float().numpy()
+    chosen = hidden.reshape(-1, hidden.shape[-1])[rows]
+    kept = (chosen if change is None else change(chosen)).cpu().float().numpy()
     states = np.split(kept, np.cumsum([len(found) for found in at])[:-1])
     if pooled is None:
         return [_one(_mean(own), own) for own in states]

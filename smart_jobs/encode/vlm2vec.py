@@ -13,7 +13,7 @@ from smart_jobs import masks
 from smart_jobs.encode import qwen, readout, visuals
 from smart_jobs.encode.prompts import Piece, Prompt
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.records import AssetError, Segment, Visual
+from smart_jobs.records import Segment, Visual
 
 
 class VLM2Vec:
@@ -25,14 +25,11 @@ class VLM2Vec:
         self._backbone = qwen.load(spec, folder)
 
     def prompt(self, segment: Segment) -> Prompt:
-        """Placeholders, instruction, text. Raises AssetError `empty` where there is none of them: no token to pool."""
-        made = visuals.within(
+        """Placeholders, instruction, text: it may come out empty."""
+        return visuals.within(
             lambda shown: self._prompt(segment, shown), qwen.ordered(segment), self._backbone.patching,
             self.spec.max_length, tail=0,
         )  # fmt: skip
-        if not len(made.ids):
-            raise AssetError("empty", "neither an instruction nor a text nor a visual", "encode")
-        return made
 
     def _prompt(self, segment: Segment, shown: tuple[Visual, ...]) -> Prompt:
         plain = self._backbone.tokenizer.plain

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -71,6 +71,17 @@ class DecodeActor:
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
         """`batch` in the planned schema."""
         return units.units((planned(row) for row in batch.to_pylist()), self._policy)
+
+
+class Encode(Protocol):
+    """An actor of the second stage."""
+
+    def __init__(self, run: Run) -> None:
+        """Once, before its first unit."""
+
+    def __call__(self, unit: pa.Table) -> pa.Table:
+        """One unit in, its receipt out."""
+        ...
 
 
 class EncodeActor:

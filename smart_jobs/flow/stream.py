@@ -19,8 +19,10 @@ FILES_PER_BLOCK = 16
 UNITS_PER_BLOCK = 4
 
 
-def receipts(plan: Sequence[Planned], run: Run, on: Cluster) -> Iterator[pa.Table]:
-    """One-row receipts as units are done, in any order."""
+def receipts(
+    plan: Sequence[Planned], run: Run, on: Cluster, encode: type[actors.Encode] = actors.EncodeActor
+) -> Iterator[pa.Table]:
+    """One-row receipts as units are done, in any order. `encode` is the class of the second stage's actors."""
     pools = cluster.pools(on)
     run = replace(run, threads=pools.encode_threads)
     context = ray.data.DataContext.get_current()
@@ -36,7 +38,7 @@ def receipts(plan: Sequence[Planned], run: Run, on: Cluster) -> Iterator[pa.Tabl
         compute=ray.data.ActorPoolStrategy(size=pools.decode_actors),
     )
     done = units.map_batches(
-        actors.EncodeActor,
+        encode,
         fn_constructor_args=(run,),
         batch_size=1,
         batch_format="pyarrow",

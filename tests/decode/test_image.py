@@ -19,31 +19,14 @@ from smart_jobs.sampling import Resize, Sampling
 AS_IT_IS = Sampling(image=())
 QWEN3 = Sampling(image=(Resize(factor=32, min_pixels=4096, max_pixels=1_843_200),))
 
-UNSUPPORTED = [
-    "bad_palette_file.gpl",
-    "courB08.pil",
-    "drawing.wmf",
-    "dummy.container",
-    "duplicate_xref_entry.pdf",
-    "dilation8.lut",
-    "eps__non_zero_bb.eps",
-    "erosion4.lut",
-    "erosion8.lut",
-    "fli_oob__02r__notes",
-    "fli_oob__02r__reproducing",
-    "fli_oob__03r__reproducing",
-    "fli_oob__04r__notes",
-    "fli_oob__05r__notes",
-    "fli_oob__06r__notes",
-    "gif_header_data.pkl",
-    "gimp_gradient.ggr",
-    "hdf5.h5",
-    "hopper.wal",
-    "invalid.spider",
-    "test-ole-file.doc",
-    "lab.tif",
-    "lab-red.tif",
-]
+UNSUPPORTED = {
+    *("bad_palette_file.gpl", "courB08.pil", "drawing.wmf", "dummy.container"),
+    *("duplicate_xref_entry.pdf", "dilation8.lut", "eps__non_zero_bb.eps", "erosion4.lut"),
+    *("erosion8.lut", "fli_oob__02r__notes", "fli_oob__02r__reproducing", "fli_oob__03r__reproducing"),
+    *("fli_oob__04r__notes", "fli_oob__05r__notes", "fli_oob__06r__notes", "gif_header_data.pkl"),
+    *("gimp_gradient.ggr", "hdf5.h5", "hopper.wal", "invalid.spider"),
+    *("test-ole-file.doc", "lab.tif", "lab-red.tif"),
+}
 """Files that no image format that is read accepts, and two whose colours are CIELAB."""
 TOO_LARGE = ["decompression_bomb.gif"]
 
@@ -72,6 +55,13 @@ def reason(data, sampling=AS_IT_IS):
         read(data, sampling)
     assert caught.value.step == "decode"
     return caught.value.reason
+
+
+def outcome(data):
+    try:
+        return "read" if read(data).size else "empty"
+    except AssetError as error:
+        return error.reason
 
 
 def picture(height=40, width=60):
@@ -277,10 +267,7 @@ def test_flipped_bits_never_raise_anything_else():
         for _ in range(60):
             broken = data.copy()
             broken[random.integers(0, len(data), 3)] ^= np.uint8(1) << random.integers(0, 8, 3).astype(np.uint8)
-            try:
-                assert read(broken.tobytes()).ndim == 3
-            except AssetError as error:
-                assert error.reason in ("damaged", "unsupported", "too_large")
+            assert outcome(broken.tobytes()) in ("read", "damaged", "unsupported", "too_large")
 
 
 def test_no_more_memory_is_not_the_images_fault():

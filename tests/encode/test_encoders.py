@@ -4,9 +4,11 @@ import json
 import math
 from pathlib import Path
 
+import goldens
+import numpy as np
 import pytest
 import tiny_vl
-from seeing import picture, segment
+from seeing import loaded, picture, segment
 
 from smart_jobs import config
 from smart_jobs.encode import checkpoint, encoder
@@ -89,7 +91,7 @@ def test_every_family_has_an_encoder_and_a_class():
 def test_what_a_file_says_holds_for_a_checkpoint_given_instead(tmp_path):
     folder = tiny_vl.checkpoint(tmp_path / "tiny", "qwen3_vl")
     given = load("qwen3-vl-embedding-2b", f"encoder.model={folder}", "encoder.revision=null")
-    with pytest.raises(UsageError, match="expected vectors of 2048, .* gives 32"):
+    with pytest.raises(UsageError, match=r"expected vectors of 2048, .* gives 32"):
         checkpoint.resolve(given, Cut())
     spec, _ = checkpoint.resolve(given.model_copy(update={"dim": None}), Cut())
     assert (spec.dim, spec.family, spec.max_length, spec.dtype) == (32, "qwen3_vl", 8192, "bfloat16")
@@ -101,13 +103,13 @@ def test_what_a_file_says_holds_for_a_checkpoint_given_instead(tmp_path):
 @pytest.mark.parametrize(("family", "pooling"), [("clip", "last"), ("qwen3_vl", "mean"), ("lamra", "last")])
 def test_a_family_is_pooled_in_its_own_way_only(tmp_path, family, pooling):
     folder = tiny_vl.checkpoint(tmp_path / "tiny", family)
-    with pytest.raises(UsageError, match=f"encoder.pooling={pooling}: tiny-{family} is of family {family}"):
+    with pytest.raises(UsageError, match=rf"encoder\.pooling={pooling}: tiny-{family} is of family {family}"):
         checkpoint.resolve(tiny_vl.encoder(folder, family, pooling=pooling), Cut())
 
 
 def test_a_text_encoder_has_no_pooling_of_another_family(tiny_encoder):
     given = Encoder(name="tiny", model=str(tiny_encoder), pooling="before_emb")
-    with pytest.raises(UsageError, match="encoder.pooling=before_emb"):
+    with pytest.raises(UsageError, match=r"encoder\.pooling=before_emb"):
         checkpoint.resolve(given, Cut())
 
 
@@ -127,3 +129,13 @@ def test_a_tiny_checkpoint_by_its_name_in_conf(tmp_path):
     conf = tiny_vl.conf(tmp_path / "conf", wanted)
     words = ["query=a", f"conf={conf}", f"encoder={wanted.name}", "lake=./lake"]
     assert config.load(Search, "search", words).encoder == wanted
+
+
+@pytest.mark.parametrize("family", sorted(encoder.CLASSES))
+def test_bf16_gives_the_same_directions(tmp_path, family):
+    folder = tiny_vl.checkpoint(tmp_path / "tiny", family)
+    items = goldens.segments(family)
+    exact, coarse = (loaded(folder, family, dtype=dtype).encode(items) for dtype in ("float32", "bfloat16"))
+    for one, other in zip(exact, coarse, strict=True):
+        assert other.pooled.dtype == other.states.dtype == np.float32
+        assert 0.99 < one.pooled @ other.pooled < 1 - 1e-7

@@ -10,4 +10,4 @@ def test_two_encoders_share_one_gpu(tmp_path, tiny_encoder):
     gpus = ("cluster.gpus=1", "cluster.encode_gpus=0.5", "cluster.cpus=4")
     code, done = as_json(*words, *gpus)
     assert (code, done["failed_by_reason"]) == (3, {"empty": 1})
-    assert done["encoded"] == done["segments"] > 0
+    assert done["encoded"] == done["segments"] - 1 > 0

@@ -1,0 +1,81 @@
+"""A trained adapter of hidden states: LayerNorm, then a linear map without bias, on every state that is kept.
+
+Read from files as SMART's authors write them, by `torch.save` or as safetensors: `proj.0.weight` and `proj.0.bias` are
+the norm's, `proj.1.weight` is the map's. Pooled vectors stay as the model gave them.
+"""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from smart_jobs.records import UsageError
+
+EPSILON = 1e-5
+"""What torch's LayerNorm adds to the variance."""
+NAMES = ("proj.0.weight", "proj.0.bias", "proj.1.weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """The norm's `weight` and `bias` (h,), and the `linear` map (d, h), in float32."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    linear: torch.Tensor
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """(n, h) states on any device -> (n, d) float32 there, not normalised: scoring does that."""
+        weight, bias, linear = (part.to(states.device) for part in (self.weight, self.bias, self.linear))
+        normed = torch.nn.functional.layer_norm(states.float(), weight.shape, weight, bias, EPSILON)
+        return torch.nn.functional.linear(normed, linear)
+
+
+def read(path: Path, dim: int) -> Adapter:
+    """The adapter in a file, for states of size `dim`.
+
+    Raises UsageError where the file is no adapter, or gives vectors of another size: they share a table with others.
+    """
+    found = _tensors(path)
+    missing = [name for name in NAMES if name not in found]
+    if missing:
+        raise UsageError(f"encoder.adapter={path}: no tensor {missing[0]}; it has {', '.join(sorted(found)) or 'none'}")
+    made = Adapter(*(found[name].float() for name in NAMES))
+    shapes = [tuple(part.shape) for part in (made.weight, made.bias, made.linear)]
+    if shapes != [(dim,), (dim,), (dim, dim)]:
+        said = ", ".join(f"{name} {shape}" for name, shape in zip(NAMES, shapes, strict=True))
+        raise UsageError(f"encoder.adapter={path}: expected states of {dim} on both sides, found {said}")
+    return made
+
+
+def adapted(states: np.ndarray, made: Adapter) -> np.ndarray:
+    """Stored states (n, h) -> (n, d) float32, as encoding with the adapter would have stored them."""
+    with torch.inference_mode():
+        result: np.ndarray = made(torch.from_numpy(np.asarray(states, np.float32))).numpy()
+    return result
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file by name; those of a dictionary inside it where they are not on top."""
+    try:
+        loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"encoder.adapter={path}: not a file of tensors: {reason}") from error
+    parts = [loaded, *_groups(loaded)]
+    return next((tensors for part in parts if NAMES[0] in (tensors := _named(part))), _named(loaded))
+
+
+def _groups(loaded: Any) -> list[Any]:
+    return [part for part in loaded.values() if isinstance(part, Mapping)] if isinstance(loaded, Mapping) else []
+
+
+def _named(part: Any) -> dict[str, torch.Tensor]:
+    tensors = part.items() if isinstance(part, Mapping) else ()
+    return {str(name): value for name, value in tensors if isinstance(value, torch.Tensor)}
