@@ -26,6 +26,7 @@ bench: $(READY)
 	$(RUN) -m tests.bench.codecs
 	$(RUN) -m tests.bench.states
 	$(RUN) -m tests.bench.planning
+	$(RUN) -m tests.bench.video
 
 faults: $(READY)
 	@for seed in $$(seq 1 $(or $(TIMES),10)); do \
