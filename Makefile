@@ -29,6 +29,7 @@ bench: $(READY)
 	$(RUN) -m tests.bench.planning
 	$(RUN) -m tests.bench.feeding
 	$(RUN) -m tests.bench.render
+	$(RUN) -m tests.bench.video
 
 faults: $(READY)
 	@for seed in $$(seq 1 $(or $(TIMES),10)); do \

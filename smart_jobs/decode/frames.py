@@ -40,13 +40,13 @@ class Decoding:
         for frame in self._decoded(indices):
             name = next(count) if self.timeline.counted else frame.pts
             index = indices.get(-1 if name is None else name)
-            if index is not None:
+            if index is not None and not frame.is_corrupt:
                 self.disordered |= index <= latest
                 latest = index
                 yield index, frame
 
     def _decoded(self, names: dict[int, int]) -> Iterator[VideoFrame]:
-        runs = _merged([self.timeline.spans[index] for index in self.wanted])
+        runs = merged([self.timeline.spans[index] for index in self.wanted])
         with opened(self.data) as (container, stream):
             skips = stream.codec_context.codec.name in _SKIPS_UNUSED and not self.timeline.counted
             for number, packet in packets(container, stream):
@@ -74,7 +74,7 @@ class Decoding:
         return frames
 
 
-def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Spans that overlap or touch as one, in the order of the file."""
     runs: list[tuple[int, int]] = []
     for first, last in sorted(spans):

@@ -1,4 +1,8 @@
-"""The video stream of a file in memory and its packets. The one place that opens PyAV."""
+"""The video stream of a file in memory and its packets. The one place that opens a video.
+
+By PyAV alone: decord (decord2 3.4.0) gives other frames than were asked for where it jumps on a busy machine, dies of
+some files, and is slower (`tests/bench/video.py`).
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -61,12 +65,18 @@ def packets(container: InputContainer, *streams: VideoStream) -> "Iterator[tuple
 
     Without a stream, those of all.
     """
+    source = iter(container.demux(*streams))
     number = 0
-    with contextlib.suppress(av.error.InvalidDataError, av.error.EOFError, av.error.OSError):
-        for packet in container.demux(*streams):
-            if packet.size:
-                yield number, packet
-                number += 1
+    while True:
+        try:
+            packet = next(source)
+        except MemoryError:
+            raise
+        except (av.FFmpegError, StopIteration):
+            return
+        if packet.size:
+            yield number, packet
+            number += 1
 
 
 def decode(stream: VideoStream, packet: "Packet[VideoStream] | None") -> tuple[list[VideoFrame], str]:

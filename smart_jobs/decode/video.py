@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -153,7 +154,7 @@ class _Video:
 
     def _fitted(self, frame: VideoFrame, count: int) -> np.ndarray:
         """(h, w, 3) uint8: one of `count` frames, upright, as the model sees it."""
-        image = Image.fromarray(_REFORMATTER.reformat(frame, format="rgb24").to_ndarray())
+        image = Image.fromarray(_rgb(frame))
         turn = _TURNS.get(round(frame.rotation / 90) % 4 * 90)
         if turn is not None:
             image = image.transpose(turn)
@@ -161,6 +162,15 @@ class _Video:
             return np.array(fitted(image, self.sampling.image))
         height, width = frame_size(image.height, image.width, count, self.policy)
         return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _rgb(frame: VideoFrame) -> np.ndarray:
+    try:
+        return _REFORMATTER.reformat(frame, format="rgb24").to_ndarray()
+    except MemoryError:
+        raise
+    except av.FFmpegError as error:
+        raise _damaged(f"its pixels are {frame.format.name}, which cannot be made RGB: {error.strerror}") from error
 
 
 def _damaged(detail: str) -> AssetError:
