@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from smart_jobs.decode.opening import Opener, Wanted
-from smart_jobs.decode.parts import Part
+from smart_jobs.decode.parts import Part, Parts
 from smart_jobs.records import AssetError
 from smart_jobs.sampling import Sampling
 
@@ -24,7 +24,8 @@ def main(handle: int, content: int, memory: int, target: str) -> None:
 
     `target` names what gives the opener of a medium, as `module:function`. A request says how many bytes of the file
     `content` are the asset, and from which part on it is wanted. The answers: `true` once the decoder is loaded; the
-    number of parts; each part, the bytes of its visuals behind it. An error of the whole asset ends them.
+    number of parts; each part. An error of the whole asset ends them. The pixels of a part lie in the file behind the
+    asset until the parent says that it has read them: through the pipe they would go 200 kB at a time.
     """
     _end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -38,7 +39,7 @@ def main(handle: int, content: int, memory: int, target: str) -> None:
             wanted = _wanted(*rest)
             opened: Opener = opener(wanted.media)
             _send(parent, True)
-            _serve(parent, opened, _read(content, size), wanted, first)
+            _serve(parent, content, opened, size, wanted, first)
 
 
 def request(size: int, first: int, wanted: Wanted) -> bytes:
@@ -66,24 +67,45 @@ def _end_with_parent() -> None:
     fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _serve(parent: Connection, opened: Opener, data: bytes, wanted: Wanted, first: int) -> None:
+def _serve(parent: Connection, content: int, opened: Opener, size: int, wanted: Wanted, first: int) -> None:
+    unread, failed = False, None
     try:
-        with opened(data, wanted) as parts:
+        with opened(_read(content, size), wanted) as parts:
             _send(parent, parts.count)
             for index in range(first, parts.count):
-                _send_part(parent, parts.part(index))
+                part = _part(parts, index)
+                if unread:
+                    parent.recv_bytes()
+                unread = _send_part(parent, content, size, part)
     except AssetError as error:
-        _send(parent, _plain(error))
+        failed = error
+    if unread:
+        parent.recv_bytes()
+    if failed is not None:
+        _send(parent, _plain(failed))
 
 
-def _send_part(parent: Connection, part: Part | AssetError) -> None:
+def _part(parts: Parts, index: int) -> Part | AssetError:
+    try:
+        return parts.part(index)
+    except AssetError as error:
+        return error
+
+
+def _send_part(parent: Connection, content: int, size: int, part: Part | AssetError) -> bool:
+    """Whether the parent will say that it has read the pixels."""
     if isinstance(part, AssetError):
         _send(parent, _plain(part))
-        return
-    visuals = [[visual.kind, visual.pixels.shape, visual.times] for visual in part.visuals]
-    _send(parent, {"text": part.text, "page": part.page, "start": part.start, "end": part.end, "visuals": visuals})
-    for visual in part.visuals:
-        parent.send_bytes(visual.pixels.data.cast("B"))
+        return False
+    heads = []
+    if part.visuals:
+        with open(content, "r+b", closefd=False) as file:
+            file.seek(size)
+            for visual in part.visuals:
+                written = file.write(visual.pixels.data.cast("B"))
+                heads.append([visual.kind, visual.pixels.shape, visual.times, written])
+    _send(parent, {"text": part.text, "page": part.page, "start": part.start, "end": part.end, "visuals": heads})
+    return bool(heads)
 
 
 def _plain(error: AssetError) -> list[str]:

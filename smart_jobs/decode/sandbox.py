@@ -1,5 +1,6 @@
 """Documents, images and videos decoded in a process of its own, which is watched, killed and started afresh."""
 
+import contextlib
 import json
 import math
 import os
@@ -109,6 +110,7 @@ class _Child:
 
     def __init__(self, limits: Decode, target: str, content: IO[bytes]) -> None:
         self._limits, self._memory = limits, int(limits.memory * 2**30)
+        self._content, self._size = content, 0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_end`
         self._pipe, theirs = Pipe()
         with theirs:
@@ -117,6 +119,7 @@ class _Child:
 
     def open(self, size: int, first: int, wanted: Wanted) -> int:
         """The number of parts; `part` gives those from index `first` on. Raises AssetError for the whole asset."""
+        self._size = size
         try:
             self._ask(child.request(size, first, wanted))
             self._answer("loading it", START_SECONDS)
@@ -135,19 +138,27 @@ class _Child:
         if isinstance(answer, AssetError):
             return answer
         try:
-            visuals = [self._visual(doing, *head) for head in answer.pop("visuals")]
-            return Part(**answer, visuals=tuple(visuals))
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            part = Part(**{**answer, "visuals": tuple(self._visuals(answer["visuals"]))})
+        except (ValueError, TypeError, KeyError) as error:
             raise self._senseless(doing, error) from None
+        if part.visuals:
+            with contextlib.suppress(OSError):  # a decoder that is gone is noticed at the next part
+                self._pipe.send_bytes(b"read")
+        return part
 
-    def _visual(self, doing: str, kind: Any, shape: Any, times: Any) -> Visual:
-        """A visual whose head is this and whose bytes come next. Raises ValueError where the two do not fit."""
-        frames, height, width, colours = shape
-        size = math.prod(shape)
-        if kind not in ("image", "video") or colours != 3 or min(frames, height, width) < 1 or size > self._memory:
-            raise ValueError(f"{kind} of shape {shape}")
-        data = self._receive(doing, self._limits.seconds, size)
-        return Visual(kind, np.frombuffer(data, np.uint8).reshape(shape), tuple(times))
+    def _visuals(self, heads: Any) -> Iterator[Visual]:
+        """The visuals of these heads, one behind the other. Raises ValueError where head and bytes do not fit."""
+        at = self._size
+        for kind, shape, times, written in heads:
+            frames, height, width, colours = shape
+            if kind not in ("image", "video") or colours != 3 or min(frames, height, width) < 1:
+                raise ValueError(f"{kind} of shape {shape}")
+            if math.prod(shape) != written or written > self._memory:
+                raise ValueError(f"{written} bytes of shape {shape}")
+            pixels = np.empty(shape, np.uint8)
+            _read_into(self._content.fileno(), pixels.data.cast("B"), at)
+            at += written
+            yield Visual(kind, pixels, tuple(times))
 
     def _ask(self, request: bytes) -> None:
         try:
@@ -214,6 +225,14 @@ def _end(process: "subprocess.Popen[bytes]", pipe: Connection, errors: IO[bytes]
         process.stdin.close()
     pipe.close()
     errors.close()
+
+
+def _read_into(file: int, view: memoryview, at: int) -> None:
+    while view:
+        count = os.preadv(file, [view], at)
+        if count == 0:
+            raise ValueError(f"{len(view)} bytes are missing")
+        view, at = view[count:], at + count
 
 
 def _last_line(errors: IO[bytes]) -> str:

@@ -125,6 +125,16 @@ def test_pixels_that_are_not_what_their_head_says_cost_their_part(bad, tmp_path,
     assert broken.detail.startswith("image 2 ")
 
 
+def test_an_error_that_is_raised_costs_its_part_and_leaves_the_decoder_in_step(bad, tmp_path):
+    log = log_of(tmp_path)
+    for _ in range(3):
+        clip, broken, image = bad.parts(b"clip giveup image", Wanted(log, "image", None))
+        assert (broken.reason, broken.detail) == ("damaged", "raised")
+        assert clip.visuals[0].pixels.tolist() == np.arange(72).reshape(4, 2, 3, 3).tolist()
+        assert image.visuals[0].pixels.tolist() == np.arange(18).reshape(1, 2, 3, 3).tolist()
+    assert len({pid for _, pid in tried(log)}) == 1
+
+
 def test_an_asset_that_is_left_in_the_middle_costs_the_next_nothing(bad, tmp_path):
     log = log_of(tmp_path)
     left = bad.parts(b"image image image", Wanted(log, "image", None))
