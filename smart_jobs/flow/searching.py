@@ -87,10 +87,7 @@ def query_segment(spec: EncoderSpec, job: Search) -> Segment:
 
 
 def _seen(uri: str, media: Media, spec: EncoderSpec, job: Search) -> list[Visual]:
-    sampling = spec.sampling
-    if sampling is not None and sampling.video is not None:
-        sampling = sampling.model_copy(update={"video": sampling.video.model_copy(update={"clip_seconds": None})})
-    wanted = Wanted(uri, media, sampling, "fast")
+    wanted = Wanted(uri, media, spec.sampling).whole()
     try:
         segments.refuse(wanted)
         content = storage.read_bytes(storage.absolute(uri))

@@ -26,7 +26,7 @@ from smart_jobs.sampling import Resize, Sampling
 from tests.fixtures import FIXTURES
 
 SEEN = Sampling(image=(Resize(factor=32, min_pixels=4096, max_pixels=1_843_200),))
-"""US Letter gets 1,530 tokens of 32 x 32 pixels."""
+"""US Letter gets 1,776 tokens of 32 x 32 pixels."""
 PAGES = 3
 """Of each document, so that no long one counts for all."""
 LARGEST = 3000
