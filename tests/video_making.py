@@ -4,6 +4,7 @@ import io
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -35,9 +36,12 @@ def video(
     pts: Sequence[int] | None = None,
     rate: int = 10,
     pix_fmt: str = "yuv420p",
-    **options: object,
+    **options: Any,
 ) -> bytes:
-    """A file of these frames, `rate` a second, or at `pts` counted in 1/1000 s."""
+    """A file of these frames, `rate` a second, or at `pts` counted in 1/1000 s.
+
+    Options are the encoder's, and `height` and `width` where it is not to be the frames' own.
+    """
     with tempfile.NamedTemporaryFile() as file:  # a faststart is moved to the front by reading the file again
         _write(file.name, numbers, form, codec, pts, rate, pix_fmt, options)
         return Path(file.name).read_bytes()
@@ -46,10 +50,11 @@ def video(
 def _write(name, numbers, form, codec, pts, rate, pix_fmt, options):
     with av.open(name, "w", format=form, options={"movflags": "faststart"} if form == "mp4" else {}) as container:
         stream = container.add_stream(codec, rate=rate if pts is None else 1000)
-        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, pix_fmt
+        stream.height, stream.width = options.pop("height", HEIGHT), options.pop("width", WIDTH)
+        stream.pix_fmt = pix_fmt
         stream.bit_rate = 800_000
-        stream.codec_context.max_b_frames = int(str(options.pop("bf", 0)))
-        stream.codec_context.gop_size = int(str(options.pop("g", 12)))
+        stream.codec_context.max_b_frames = options.pop("bf", 0)
+        stream.codec_context.gop_size = options.pop("g", 12)
         stream.codec_context.options = {name: str(value) for name, value in options.items()}
         for index, value in enumerate(numbers):
             picture = av.VideoFrame.from_ndarray(frame(value), format="rgb24")

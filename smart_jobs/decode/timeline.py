@@ -82,7 +82,7 @@ def read(data: bytes) -> Timeline:
     with opened(data) as (container, stream):
         found = [_Packet.of(packet) for _, packet in packets(container, stream)]
         if not (container.format.name == _NO_TIMES and stream.codec_context.has_b_frames):
-            end = _said_end(data, container, stream, len(found))
+            end = _said_end(data, container, stream)
             timeline = _by_packets(found, float(stream.time_base or 1), end, _leading(data, found))
             if timeline is not None:
                 return timeline
@@ -135,10 +135,10 @@ def _usual(times: list[float]) -> float:
     return statistics.median(b - a for a, b in itertools.pairwise(times)) if len(times) > 1 else 0.0
 
 
-def _said_end(data: bytes, container: InputContainer, stream: VideoStream, count: int) -> float:
+def _said_end(data: bytes, container: InputContainer, stream: VideoStream) -> float:
     """The time at which the stream ends by its header where the file ends before that; else 0."""
     entries = stream.index_entries
-    if len(entries) > count:
+    if len(entries) and entries[-1].pos + entries[-1].size > len(data):
         return (entries[-1].timestamp + 1) * float(stream.time_base or 1)
     said = ((container.start_time or 0) + (container.duration or 0)) / av.time_base
     if container.format.name in _SAYS_LENGTH and said > _SLACK + _last_end(data):
@@ -170,6 +170,7 @@ def decoded(data: bytes) -> Timeline:
             passed.give(stream, number, packet)
         passed.give(stream, number + 1, None)
         rate, tick = float(stream.average_rate or 25), float(stream.time_base or 1)
+        said_end = _said_end(data, container, stream)
     if not passed.pts:
         raise AssetError("damaged", f"no frame can be decoded: {passed.error}", STEP) if passed.error else _empty()
     known = sorted(pts for pts in passed.pts if pts is not None)
@@ -177,8 +178,11 @@ def decoded(data: bytes) -> Timeline:
     times = [(pts - known[0]) * tick for pts in known] if whole else [at / rate for at in range(len(passed.pts))]
     ends = times[-1] + (_usual(times) or 1 / rate)
     gaps = [(times[max(0, a - 1)], times[b] if b < len(times) else ends) for a, b in passed.gaps()]
+    origin = known[0] if known else 0
+    said = said_end - origin * tick
+    gaps += [(ends, said)] if said > ends else []
     spans = [(0, last) for last in passed.lasts]
-    return Timeline(times, list(range(len(times))), spans, ends, gaps, True, known[0] if known else 0, tick)
+    return Timeline(times, list(range(len(times))), spans, max(ends, said), gaps, True, origin, tick)
 
 
 def _empty() -> AssetError:

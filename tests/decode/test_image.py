@@ -276,12 +276,15 @@ import io, resource
 from PIL import Image
 from smart_jobs.decode import image
 from smart_jobs.sampling import Sampling
-data = io.BytesIO()
-Image.new("RGB", (9000, 9000)).save(data, "PNG")
+def read(side):
+    data = io.BytesIO()
+    Image.new("RGB", (side, side)).save(data, "PNG")
+    with image.opened(data.getvalue(), "a", Sampling(image=())) as parts:
+        return parts.part(0)
+read(9)
 resource.setrlimit(resource.RLIMIT_DATA, (200 << 20, 200 << 20))
 try:
-    with image.opened(data.getvalue(), "a", Sampling(image=())):
-        pass
+    read(9000)
 except MemoryError:
     print("no memory")
 """

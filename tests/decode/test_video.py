@@ -1,6 +1,8 @@
 """Videos: each chosen frame says its number, and other decoders say what it looks like and when it is shown."""
 
 import io
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
@@ -11,6 +13,7 @@ from fixtures import FIXTURES, needs_fixtures
 from PIL import Image
 from video_making import HEIGHT, WIDTH, frame, number, plain, video
 
+from smart_jobs.decode import timeline
 from smart_jobs.decode import video as ours
 from smart_jobs.records import AssetError
 from smart_jobs.sampling import Frames, Resize, Sampling, clips, frame_count, frame_times
@@ -339,3 +342,37 @@ def test_too_large_by_its_header():
         packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 10)
         container.mux(packet)
     assert reason(buffer.getvalue()) == "too_large"
+
+
+def test_no_more_memory_is_not_the_videos_fault(tmp_path):
+    for name, side in (("small", 64), ("large", 4096)):
+        (tmp_path / name).write_bytes(video([1], codec="mpeg4", rate=25, height=side, width=side))
+    code = """
+import resource, sys
+from pathlib import Path
+from smart_jobs.decode import video
+from smart_jobs.sampling import Frames, Sampling
+def read(path):
+    with video.opened(Path(path).read_bytes(), "a", Sampling(image=(), video=Frames()), "fast") as parts:
+        return parts.part(0).visuals[0].pixels.shape
+print(read(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_DATA, (100 << 20, 100 << 20))
+try:
+    read(sys.argv[2])
+except MemoryError:
+    print("no memory")
+"""
+    command = [sys.executable, "-c", code, tmp_path / "small", tmp_path / "large"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "(2, 64, 64, 3)\nno memory\n", done.stderr
+
+
+def test_what_is_missing_is_known_without_the_packets_times():
+    data = video(range(1, 121), bf=2)
+    short = timeline.decoded(data[: len(data) // 2])
+    assert short.counted
+    assert short.duration == pytest.approx(timeline.read(data).duration, abs=0.31)
+    assert short.gaps[-1] == (pytest.approx(short.times[-1], abs=0.4), short.duration)
+    whole = timeline.decoded(data)
+    assert whole.gaps == []
+    assert whole.times == pytest.approx(timeline.read(data).times)
