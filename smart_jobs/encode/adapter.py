@@ -1,7 +1,9 @@
 """A trained adapter of hidden states: LayerNorm, then a linear map without bias, on every state that is kept.
 
 Read from files as SMART's authors write them, by `torch.save` or as safetensors: `proj.0.weight` and `proj.0.bias` are
-the norm's, `proj.1.weight` is the map's. Pooled vectors stay as the model gave them.
+the norm's, `proj.1.weight` is the map's; their trainer puts these into `token_projection_module`, beside what it says
+of the training. Pooled vectors stay as the model gave them. Their adapters with an MLP, with attention, or of several
+layers are other maps, and are refused.
 """
 
 import pickle
@@ -19,6 +21,7 @@ from smart_jobs.records import UsageError
 
 EPSILON = 1e-5
 """What torch's LayerNorm adds to the variance."""
+MODULE = "token_projection_module"
 NAMES = ("proj.0.weight", "proj.0.bias", "proj.1.weight")
 
 
@@ -43,9 +46,9 @@ def read(path: Path, dim: int) -> Adapter:
     Raises UsageError where the file is no adapter, or gives vectors of another size: they share a table with others.
     """
     found = _tensors(path)
-    missing = [name for name in NAMES if name not in found]
-    if missing:
-        raise UsageError(f"encoder.adapter={path}: no tensor {missing[0]}; it has {', '.join(sorted(found)) or 'none'}")
+    if set(found) != set(NAMES):
+        said = ", ".join(sorted(found)) or "none"
+        raise UsageError(f"encoder.adapter={path}: expected the tensors {', '.join(NAMES)} alone, found {said}")
     made = Adapter(*(found[name].float() for name in NAMES))
     shapes = [tuple(part.shape) for part in (made.weight, made.bias, made.linear)]
     if shapes != [(dim,), (dim,), (dim, dim)]:
@@ -62,20 +65,21 @@ def adapted(states: np.ndarray, made: Adapter) -> np.ndarray:
 
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file by name; those of a dictionary inside it where they are not on top."""
+    """The tensors of a file by name."""
     try:
         loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"encoder.adapter={path}: not a file of tensors: {reason}") from error
-    parts = [loaded, *_groups(loaded)]
-    return next((tensors for part in parts if NAMES[0] in (tensors := _named(part))), _named(loaded))
+    content: Mapping[Any, Any] = loaded if isinstance(loaded, Mapping) else {}
+    _check_layer(path, content)
+    tensors: Mapping[Any, Any] = content.get(MODULE, content)
+    return {str(name): value for name, value in tensors.items() if isinstance(value, torch.Tensor)}
 
 
-def _groups(loaded: Any) -> list[Any]:
-    return [part for part in loaded.values() if isinstance(part, Mapping)] if isinstance(loaded, Mapping) else []
-
-
-def _named(part: Any) -> dict[str, torch.Tensor]:
-    tensors = part.items() if isinstance(part, Mapping) else ()
-    return {str(name): value for name, value in tensors if isinstance(value, torch.Tensor)}
+def _check_layer(path: Path, content: Mapping[str, Any]) -> None:
+    """Raises UsageError for an adapter that was trained on another layer than the last: its states are not kept."""
+    for key in ("selected_layers", "use_last_n_layers"):
+        if content.get(key) not in (None, 1):
+            said = f"{key}={content[key]}: only adapters of the last layer alone are applied"
+            raise UsageError(f"encoder.adapter={path}: it was trained with {said}")

@@ -37,7 +37,7 @@ class Qwen3VL:
         )
 
     def _prompt(self, segment: Segment, shown: tuple[Visual, ...]) -> Prompt:
-        instruction = sentence(self.spec.prompt(segment.side, segment.instruction) or INSTRUCTION)
+        instruction = sentence(self.spec.prompt(segment.side, segment.instruction)) or INSTRUCTION
         text = self._backbone.tokenizer.plain(segment.text)
         user = [piece for visual in shown for piece in self._visual(visual)]
         user.append((text if text or shown else "NULL", masks.TEXT))

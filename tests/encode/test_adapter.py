@@ -25,20 +25,25 @@ class Authors(torch.nn.Module):
         return torch.nn.functional.normalize(self.proj(states), dim=-1)
 
 
+def trained(module, **said):
+    """What the trainer of SMART's authors saves."""
+    return {"token_projection_module": module.state_dict(), "adapter_type": "token_projection", "hidden_size": DIM,
+            "projection_type": "linear", "selected_layers": None, "use_last_n_layers": 1, **said}  # fmt: skip
+
+
 @pytest.fixture
 def module():
     return tiny_vl.fill(Authors(), 5)
 
 
-@pytest.fixture(params=["torch", "nested", "safetensors"])
+@pytest.fixture(params=["torch", "trainer", "safetensors"])
 def path(request, tmp_path, module):
     """Its file, in each of the three ways."""
     if request.param == "safetensors":
         found = tmp_path / "adapter.safetensors"
         save_file(module.state_dict(), found)
         return found
-    content = {"type": "linear", "state": module.state_dict()} if request.param == "nested" else module.state_dict()
-    torch.save(content, tmp_path / "adapter.pt")
+    torch.save(trained(module) if request.param == "trainer" else module.state_dict(), tmp_path / "adapter.pt")
     return tmp_path / "adapter.pt"
 
 
@@ -102,9 +107,24 @@ def test_a_file_that_is_none_is_named(folder, tmp_path, content, name):
     assert "\n" not in str(caught.value)
 
 
-def test_tensors_of_another_model_are_named(folder, tmp_path):
-    torch.save({"proj.0.weight": torch.ones(DIM), "mlp.weight": torch.ones(1)}, tmp_path / "adapter.pt")
-    with pytest.raises(UsageError, match=r"no tensor proj\.0\.bias; it has mlp\.weight, proj\.0\.weight"):
+@pytest.mark.parametrize("more", ["proj.4.weight", "self_attn_norms.0.weight", "layer_weight_vectors"])
+def test_another_kind_of_adapter_is_refused(folder, tmp_path, module, more):
+    torch.save({**module.state_dict(), more: torch.ones(DIM)}, tmp_path / "adapter.pt")
+    with pytest.raises(UsageError, match=rf"expected the tensors proj\.0\.weight, .* alone, found .*{more}"):
+        loaded(folder, tmp_path / "adapter.pt")
+
+
+@pytest.mark.parametrize("content", [{}, {"a": torch.ones(2)}, {"proj.0.weight": torch.ones(DIM)}, [1], torch.ones(2)])
+def test_tensors_of_something_else_are_refused(folder, tmp_path, content):
+    torch.save(content, tmp_path / "adapter.pt")
+    with pytest.raises(UsageError, match=r"expected the tensors proj\.0\.weight"):
+        loaded(folder, tmp_path / "adapter.pt")
+
+
+@pytest.mark.parametrize("said", [{"selected_layers": [19]}, {"selected_layers": [3, 27]}, {"use_last_n_layers": 4}])
+def test_an_adapter_of_another_layer_is_refused(folder, tmp_path, module, said):
+    torch.save(trained(module, **said), tmp_path / "adapter.pt")
+    with pytest.raises(UsageError, match="only adapters of the last layer alone are applied"):
         loaded(folder, tmp_path / "adapter.pt")
 
 

@@ -22,6 +22,7 @@ ITEMS = [
     segment(),
     segment("words", [picture(64, 64, 3), clip(5, 64, 32, 4)], side="query"),
     segment("the user's\n\nown lines\n" * 9, instruction=" No full stop "),
+    segment("none", instruction="  "),
 ]
 
 
@@ -38,7 +39,7 @@ def reference(folder):
 
 def inputs(processor, item):
     """The real processor's inputs for the prompt, which is spelled out here once more."""
-    instruction = {" No full stop ": "No full stop."}.get(item.instruction, item.instruction) or PROMPT
+    instruction = {" No full stop ": "No full stop.", "  ": ""}.get(item.instruction, item.instruction) or PROMPT
     videos = [visual for visual in item.visuals if visual.kind == "video"]
     images = [visual for visual in item.visuals if visual.kind == "image"]
     user = "<|video_pad|>" * len(videos)
