@@ -50,6 +50,9 @@ class Frames(Strict):
     total_pixels: int = Field(0, description="of all frames together; 0: no limit")
     clip_seconds: float | None = Field(None, gt=0, description="a segment every so many seconds; null: the whole video")
     as_images: bool = False
+    decoder: Literal["pyav", "decord"] = Field(
+        "pyav", description="decord: the pixels that reference evaluators see; pyav where it cannot read a file"
+    )
 
 
 class Sampling(Strict):

@@ -99,6 +99,7 @@ class Clip(Strict):
     fps: float | None = Field(None, gt=0, description="frames a second")
     max_frames: int | None = Field(None, ge=1, description="frames of a segment")
     seconds: float | None = Field(None, gt=0, description="a segment every so many seconds, not the whole video")
+    decoder: Literal["pyav", "decord"] | None = Field(None, description="decord: the pixels that reference code sees")
 
 
 class Cut(Strict):

@@ -1,7 +1,6 @@
 """The video stream of a file in memory and its packets. The one place that opens a video.
 
-By PyAV alone: decord (decord2 3.4.0) gives other frames than were asked for where it jumps on a busy machine, dies of
-some files, and is slower (`tests/bench/video.py`).
+By PyAV, whose frames say when they are shown; `jumping.py` has decord's.
 """
 
 import contextlib

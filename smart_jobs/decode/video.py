@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import av
 import numpy as np
@@ -19,6 +19,9 @@ from smart_jobs.decode.stream import STEP
 from smart_jobs.decode.timeline import Timeline, decoded, read
 from smart_jobs.records import AssetError, Visual
 from smart_jobs.sampling import Frames, Sampling, clips, frame_count, frame_size, frame_times
+
+if TYPE_CHECKING:
+    from smart_jobs.decode.jumping import Jumping
 
 _REFORMATTER = VideoReformatter()
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
@@ -70,6 +73,7 @@ class _Video:
     decoding: Decoding | None = None
     run: Generator[tuple[int, VideoFrame]] | None = None
     held: tuple[int, VideoFrame] | None = None
+    jumping: "Jumping | None" = None
 
     def part(self, index: int) -> Part | AssetError:
         """See `opened`."""
@@ -100,8 +104,10 @@ class _Video:
         wanted = self._wanted(index)
         multiple = 1 if self.policy.as_images else self.policy.multiple
         filled = [*wanted, *wanted[-1:] * (-len(wanted) % multiple)]
-        taken = {at: self._fitted(frame, len(filled)) for at, frame in self._frames(index, wanted)}
-        if self._unreliable(wanted, taken):
+        taken = self._by_decord(wanted, len(filled))
+        if not taken:
+            taken = {at: self._fitted(_upright(frame), len(filled)) for at, frame in self._frames(index, wanted)}
+        if self.decoding is not None and self._unreliable(wanted, taken):
             self.close()
             self.timeline = decoded(self.data)
             self._check(index)
@@ -110,6 +116,19 @@ class _Video:
             return tuple(Visual("image", taken[at][np.newaxis]) for at in filled)
         times = tuple(self.timeline.times[at] for at in filled)
         return (Visual("video", np.stack([taken[at] for at in filled]), times),)
+
+    def _by_decord(self, wanted: list[int], count: int) -> dict[int, np.ndarray]:
+        """The wanted frames by decord; none where it is not asked for or cannot."""
+        if self.policy.decoder != "decord" or self.decoding is not None:
+            return {}
+        if self.jumping is None:
+            from smart_jobs.decode.jumping import Jumping  # late: it brings a second FFmpeg along
+
+            self.jumping = Jumping(self.data, self.timeline)
+        found = self.jumping.frames(wanted) if self.jumping.readable else None
+        if found is None:
+            return {}
+        return {at: self._fitted(Image.fromarray(rows), count) for at, rows in zip(wanted, found, strict=True)}
 
     def _wanted(self, index: int) -> list[int]:
         """The frames of a part, by their indices in the timeline."""
@@ -152,16 +171,18 @@ class _Video:
             raise _damaged(f"the frame at {self.timeline.times[missing]:.2f} s does not come out of the decoder")
         return missing is not None or (self.decoding.disordered and not self.timeline.counted)
 
-    def _fitted(self, frame: VideoFrame, count: int) -> np.ndarray:
-        """(h, w, 3) uint8: one of `count` frames, upright, as the model sees it."""
-        image = Image.fromarray(_rgb(frame))
-        turn = _TURNS.get(round(frame.rotation / 90) % 4 * 90)
-        if turn is not None:
-            image = image.transpose(turn)
+    def _fitted(self, image: Image.Image, count: int) -> np.ndarray:
+        """(h, w, 3) uint8: one of `count` frames as the model sees it."""
         if self.policy.as_images:
             return np.array(fitted(image, self.sampling.image))
         height, width = frame_size(image.height, image.width, count, self.policy)
         return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _upright(frame: VideoFrame) -> Image.Image:
+    image = Image.fromarray(_rgb(frame))
+    turn = _TURNS.get(round(frame.rotation / 90) % 4 * 90)
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(frame: VideoFrame) -> np.ndarray:

@@ -154,8 +154,8 @@ def _sampling(config: Encoder, cut: Cut) -> Sampling | None:
     """The config's, with what `page.` and `clip.` say otherwise; they mean nothing to a text encoder."""
     if config.sampling is None:
         return None
-    given = {"fps": cut.clip.fps, "max_frames": cut.clip.max_frames, "clip_seconds": cut.clip.seconds}
-    given = {key: value for key, value in given.items() if value is not None}
+    said = cut.clip.model_dump(exclude_none=True)
+    given = {"clip_seconds" if key == "seconds" else key: value for key, value in said.items()}
     video = config.sampling.video
     changed: dict[str, Any] = {"video": video.model_copy(update=given) if video is not None else None}
     if cut.page.as_ is not None:
