@@ -1,8 +1,9 @@
 """ColPali: every token's state through a projection, as a unit vector; texts and images apart.
 
 As its processor lays them out: an image's tokens come first, then "Describe the image."; a text stands after
-"Question: " and before ten padding tokens, which the model was trained to write into. All tokens attend to all, and all
-are kept, special ones too. There is no pooled vector of its own: the states' mean stands in.
+"Question: ", whatever instruction a segment brings, and before ten padding tokens, which the model was trained to write
+into. All tokens attend to all, and all are kept, special ones too. There is no pooled vector of its own: the states'
+mean stands in.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class ColPali:
             pieces: list[Piece] = [(IMAGE, masks.IMAGE), (BEGIN, masks.TEMPLATE), (ASKED, masks.INSTRUCTION)]
             ids, kinds = prompts.build(self._tokenizer, [*pieces, ("\n", masks.TEMPLATE)], [self._side**2], ())
             return Prompt(ids, kinds, segment.visuals, ((1, self._side, self._side),))
-        before = self.spec.prompt(segment.side, segment.instruction) or PREFIX
+        before = self.spec.prompts.get(segment.side, PREFIX)
         plain = self._tokenizer.plain
         pieces = [(BEGIN, masks.TEMPLATE), (plain(before), masks.INSTRUCTION), (plain(segment.text), masks.TEXT)]
         ids, kinds = prompts.build(self._tokenizer, [*pieces, (SUFFIX + "\n", masks.TEMPLATE)], [], ())

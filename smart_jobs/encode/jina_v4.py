@@ -2,8 +2,9 @@
 
 Written on transformers' own Qwen2.5-VL; no code of the checkpoint runs. The folder holds the model with the retrieval
 adapter merged into it, and `multi_vector_projector` beside its weights. As jina's `encode_text` and `encode_image` do:
-"Query: " stands before texts on both sides, images are shown with a request to describe them, and every token that is
-not padding is kept, special ones too. There is no pooled vector of its own: the states' mean stands in.
+"Query: " stands before texts on both sides, whatever instruction a segment brings, images are shown with a request to
+describe them, and every token that is not padding is kept, special ones too. There is no pooled vector of its own: the
+states' mean stands in.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,7 @@ class JinaV4:
             asked = ("Describe the image.", masks.INSTRUCTION), ("<|im_end|>\n", masks.TEMPLATE)
             pieces: list[Piece] = [("<|im_start|>user\n", masks.TEMPLATE), *qwen.marked(shown[0]), *asked]
         else:
-            before = self.spec.prompt(segment.side, segment.instruction) or PREFIX
+            before = self.spec.prompts.get(segment.side, PREFIX)
             plain = self._backbone.tokenizer.plain
             pieces = [(plain(before), masks.INSTRUCTION), (plain(segment.text), masks.TEXT)]
         return qwen.prompt(self._backbone, pieces, shown)

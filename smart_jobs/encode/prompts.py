@@ -28,8 +28,9 @@ class Prompt:
 
 def text(tokenizer: Tokenizer, before: str, said: str) -> Prompt:
     """`before`, an instruction or a prompt, and what is `said`, in the tokenizer's own frame and its length."""
-    ids, starts = tokenizer.ids_and_starts(before + said)
-    kinds = np.where(starts < len(before), masks.INSTRUCTION, masks.TEXT).astype(np.uint8)
+    ids, offsets = tokenizer.framed(before + said)
+    words = np.array([_word(before + said, start, end) for start, end in offsets])
+    kinds = np.where(words < len(before), masks.INSTRUCTION, masks.TEXT).astype(np.uint8)
     kinds[np.isin(ids, list(tokenizer.special_ids))] = masks.SPECIAL
     return Prompt(ids, kinds)
 
@@ -39,15 +40,24 @@ def build(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(t,) int64 ids and (t,) uint8 kinds of the pieces' concatenation, which is tokenized as one text.
 
-    The placeholder of the i-th piece that is visual becomes `counts[i]` tokens. What a tokenizer reads as special is
+    A token over a boundary is of the piece in which its first character lies that is no white space. The placeholder
+    of the i-th piece that is visual becomes `counts[i]` tokens. What a tokenizer reads as special is
     `SPECIAL`, but for placeholders; what a document says must have gone through `Tokenizer.plain`.
     """
-    ids, offsets = tokenizer.spans("".join(text for text, _ in pieces))
+    whole = "".join(text for text, _ in pieces)
+    ids, offsets = tokenizer.spans(whole)
     ends = np.cumsum([len(text) for text, _ in pieces])
-    at = np.searchsorted(ends, [start for start, _ in offsets], side="right")
+    at = np.searchsorted(ends, [_word(whole, start, end) for start, end in offsets], side="right")
     kinds = np.array([kind for _, kind in pieces], np.uint8)[np.minimum(at, len(pieces) - 1)]
     visual = np.isin(kinds, (masks.IMAGE, masks.VIDEO))
     kinds[np.isin(ids, list(special)) & ~visual] = masks.SPECIAL
     repeated = np.ones(len(ids), np.int64)
     repeated[visual] = counts
     return np.repeat(np.asarray(ids, np.int64), repeated), np.repeat(kinds, repeated)
+
+
+def _word(text: str, start: int, end: int) -> int:
+    """Where a token's first character is that is no white space, else its last: many count in the space before it."""
+    while start < end - 1 and text[start].isspace():
+        start += 1
+    return start

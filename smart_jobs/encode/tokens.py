@@ -30,8 +30,8 @@ class Tokenizer:
         config = json.loads((folder / "config.json").read_text())
         return int(config.get("pad_token_id") or 0)
 
-    def ids_and_starts(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """(t,) int64 ids with the special tokens around them, and the character of `text` at which each begins.
+    def framed(self, text: str) -> tuple[np.ndarray, list[tuple[int, int]]]:
+        """(t,) int64 ids with the special tokens around them, and the characters (start, end) of `text` of each.
 
         Cut to the maximum length before the special tokens are added.
         """
@@ -40,7 +40,7 @@ class Tokenizer:
             encoding = self._tokens.encode(text)
         finally:
             self._tokens.no_truncation()
-        return np.array(encoding.ids, np.int64), np.array([start for start, _ in encoding.offsets], np.int64)
+        return np.array(encoding.ids, np.int64), encoding.offsets
 
     def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """The ids of a text that spells out its special tokens, and the characters (start, end) of each."""

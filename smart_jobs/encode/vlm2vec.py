@@ -1,7 +1,8 @@
 """VLM2Vec-V2: no chat template; the last token, whatever it is, is pooled and stays among the states.
 
-The folder holds Qwen2-VL-2B-Instruct with VLM2Vec's LoRA merged into it. A visual's placeholder and a space come first,
-without marks around it, then the instruction, a space, and the text; positions count tokens.
+The folder holds Qwen2-VL-2B-Instruct with VLM2Vec's LoRA merged into it. As its authors' `process_input_text` writes
+prompts: placeholders come first, images before videos, each with a space behind it and no marks around it; then the
+instruction; then, where there is a text, a space (be the instruction empty) and the text. Positions count tokens.
 """
 
 from collections.abc import Sequence
@@ -26,21 +27,22 @@ class VLM2Vec:
 
     def prompt(self, segment: Segment) -> Prompt:
         """Placeholders, instruction, text: it may come out empty."""
+        shown = sorted(segment.visuals, key=lambda visual: visual.kind == "video")
         return visuals.within(
-            lambda shown: self._prompt(segment, shown), qwen.ordered(segment), self._backbone.patching,
+            lambda fitted: self._prompt(segment, fitted), shown, self._backbone.patching,
             self.spec.max_length, tail=0,
         )  # fmt: skip
 
     def _prompt(self, segment: Segment, shown: tuple[Visual, ...]) -> Prompt:
         plain = self._backbone.tokenizer.plain
-        instruction = plain(self.spec.prompt(segment.side, segment.instruction))
         pieces: list[Piece] = []
         for visual in shown:
             placeholder = (qwen.VIDEO, masks.VIDEO) if visual.kind == "video" else (qwen.IMAGE, masks.IMAGE)
             pieces += [placeholder, (" ", masks.TEMPLATE)]
-        if instruction:
-            pieces += [(instruction, masks.INSTRUCTION), (" ", masks.TEMPLATE)]
-        return qwen.prompt(self._backbone, [*pieces, (plain(segment.text), masks.TEXT)], shown)
+        pieces.append((plain(self.spec.prompt(segment.side, segment.instruction)), masks.INSTRUCTION))
+        if segment.text:
+            pieces += [(" ", masks.TEMPLATE), (plain(segment.text), masks.TEXT)]
+        return qwen.prompt(self._backbone, pieces, shown)
 
     def forward(self, batch: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
         """One pass, padded on the right. States are those behind the final norm."""

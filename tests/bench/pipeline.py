@@ -88,7 +88,7 @@ def bare(job: settings.Ingest, threads: int) -> dict[str, float]:
         model.encode(unit)
     seconds = time.perf_counter() - start
     tokenizer = Tokenizer(spec, folder)
-    tokens = sum(len(tokenizer.ids_and_starts(item.text)[0]) for unit in segments[WARM_UP:] for item in unit)
+    tokens = sum(len(tokenizer.framed(item.text)[0]) for unit in segments[WARM_UP:] for item in unit)
     return {
         "segments": sum(map(len, segments[WARM_UP:])),
         "seconds": seconds,

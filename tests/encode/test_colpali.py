@@ -12,7 +12,7 @@ from smart_jobs.sampling import Resize, Sampling
 
 FAMILY = "colpali"
 ITEMS = [
-    segment("the total of 2022", side="query"),
+    segment("the total of 2022", side="query", instruction="Find the page."),
     segment(visuals=[picture(56, 56)]),
     segment("a text that is longer, side by side with others"),
     segment(visuals=[picture(56, 56, 1)]),

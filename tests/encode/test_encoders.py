@@ -64,6 +64,14 @@ def test_the_tokens_of_a_page_are_those_that_were_published():
     assert {name: load(name).letter_tokens for name in NAMES} == published
 
 
+def test_what_stands_before_texts_is_not_left_to_the_checkpoint():
+    represent, helpful = "Represent the user's input.", "You are a helpful assistant."
+    wanted = {"qwen3_vl": represent, "gme": helpful, "jina_v4": "Query: ", "colpali": "Question: "}
+    for found in map(load, NAMES):
+        if found.family in wanted:
+            assert found.instruction == dict.fromkeys(("query", "document"), wanted[found.family])
+
+
 def test_a_clip_of_the_most_frames_takes_what_the_reference_allows():
     video = load("qwen3-vl-embedding-2b").sampling.video
     share = min(video.max_pixels, video.total_pixels / video.max_frames * video.multiple)

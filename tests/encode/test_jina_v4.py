@@ -15,7 +15,7 @@ from smart_jobs.records import AssetError, JobError
 
 FAMILY = "jina_v4"
 ITEMS = [
-    segment("the total of 2022", side="query"),
+    segment("the total of 2022", side="query", instruction="Find the page."),
     segment(visuals=[picture(56, 84)]),
     segment("a text"),
     segment(visuals=[picture(112, 140, 1)], side="query"),

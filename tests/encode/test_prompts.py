@@ -41,9 +41,13 @@ def test_a_number_of_counts_that_does_not_fit_is_an_error(tokenizer):
         build(tokenizer, PIECES, [3, 2, 1])
 
 
-def test_a_token_over_a_boundary_is_of_the_piece_it_begins_in(tokenizer):
+def test_a_token_over_a_boundary_is_of_the_piece_of_its_first_character_that_is_seen(tokenizer):
     _, kinds = build(tokenizer, [("user\n", masks.TEMPLATE), ("\nab", masks.TEXT)], [])
-    assert kinds.tolist() == [1, 1, 1, 1, 3, 3]  # u se r, both line ends as one, a, b
+    assert kinds.tolist() == [1, 1, 1, 3, 3, 3]  # u se r, both line ends as one, a, b
+    _, kinds = build(tokenizer, [("a", masks.INSTRUCTION), (" ", masks.TEMPLATE), ("the", masks.TEXT)], [])
+    assert kinds.tolist() == [2, 3]  # a, the word with its space
+    made = prompts.text(tokenizer, "a ", "the")
+    assert made.kinds.tolist() == [2, 3, 0]
 
 
 @given(st.lists(st.sampled_from(["a b", "Größe 日本 🙂", "", "\n", " ", "x"]), min_size=1, max_size=5))

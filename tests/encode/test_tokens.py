@@ -52,7 +52,7 @@ def test_ids_equal_transformers_at_any_maximum_length(name, max_length, tiny_enc
     ours, folder, spec = tokenizer(name, tiny_encoder, max_length)
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     wanted = [theirs(text, truncation=True, max_length=spec.max_length)["input_ids"] for text in TEXTS]
-    assert [ours.ids_and_starts(text)[0].tolist() for text in TEXTS] == wanted
+    assert [ours.framed(text)[0].tolist() for text in TEXTS] == wanted
     assert max(map(len, wanted)) == spec.max_length
 
 

@@ -35,8 +35,8 @@ def reference(folder):
 def inputs(processor, item):
     videos = [visual.pixels for visual in item.visuals if visual.kind == "video"]
     images = [visual.pixels[0] for visual in item.visuals if visual.kind == "image"]
-    text = "<|video_pad|> " * len(videos) + "<|image_pad|> " * len(images)
-    text += (item.instruction + " " if item.instruction else "") + item.text
+    text = "<|image_pad|> " * len(images) + "<|video_pad|> " * len(videos) + item.instruction
+    text += f" {item.text}" if item.text else ""
     return processor(text=[text], images=images or None, videos=videos or None, do_resize=False,
                      do_sample_frames=False, return_tensors="pt")  # fmt: skip
 
@@ -87,14 +87,18 @@ def test_kinds_token_by_token(folder):
     model = loaded(folder, FAMILY)._model
     said = len(model._backbone.tokenizer.spans(FIND)[0])
     assert kinds_of(model.prompt(segment("ab", [picture(56, 84)], instruction=FIND))) == f"IIIIIIE{'N' * said}ETT"
-    assert kinds_of(model.prompt(segment("ab", [clip(4, 28, 56)]))) == "VVVVETT"
+    assert kinds_of(model.prompt(segment("ab", [clip(4, 28, 56)]))) == "VVVVEETT"
+    assert (
+        kinds_of(model.prompt(segment("the", [picture(56, 84)], instruction="in the"))) == "IIIIIINNT"
+    )  # each word holds its space
+    assert kinds_of(model.prompt(segment("ab"))) == "ETT"
 
 
 def test_nothing_at_all_is_empty(folder):
     [first, nothing] = loaded(folder, FAMILY).encode([segment("a"), segment()])
     assert isinstance(nothing, AssetError)
     assert nothing.reason == "empty"
-    assert len(first.states) == 1
+    assert len(first.states) == 2
 
 
 def test_a_long_text_loses_its_end(folder):
