@@ -1,5 +1,6 @@
 """The config of every job as a frozen, strict model: what conf/ and the command line may say."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -17,6 +18,16 @@ def _reason(value: str) -> str:
     if value not in REASONS:
         raise ValueError(f"no such reason; there are {', '.join(REASONS)}")
     return value
+
+
+def _checkpoint(value: str) -> str:
+    """A folder by its whole path: the workers of a cluster are at home elsewhere. Anything else stays: a hub id."""
+    folder = Path(value).expanduser()
+    return str(folder.absolute()) if (folder / "config.json").is_file() else value
+
+
+def _file(value: str) -> str:
+    return str(Path(value).expanduser().absolute())
 
 
 def _listed(value: Any) -> Any:
@@ -53,7 +64,7 @@ class Encoder(Strict):
 
     name: str = Field(description="names the tables, with the spec's digest behind it")
     family: Family = Field("text", description="how it reads and is read out; one file each in encode/")
-    model: str = Field(description="hub id or folder of the checkpoint")
+    model: Annotated[str, AfterValidator(_checkpoint)] = Field(description="hub id or folder of the checkpoint")
     revision: str | None = Field(None, description="hub commit, or sha256:<hex> of model.safetensors")
     package: str | None = Field(None, description="Python package that carries the checkpoint, used where installed")
     licence: str | None = Field(None, description="of the weights, for people")
@@ -66,7 +77,9 @@ class Encoder(Strict):
     max_length: int | None = Field(None, ge=8, description="tokens of a segment, special tokens included")
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     sampling: Sampling | None = Field(None, description="what of images, videos and pages goes in; null: text only")
-    adapter: str | None = Field(None, description="file of a hidden-state adapter, applied to every state")
+    adapter: Annotated[str, AfterValidator(_file)] | None = Field(
+        None, description="file of a hidden-state adapter, applied to every state"
+    )
     pool_factor: int = Field(1, ge=1, description="merge a document's states into this many times fewer; 1: keep all")
     digest: str | None = Field(None, description="picks one of several encoders of this name in a lake")
 

@@ -53,6 +53,11 @@ def locate(config: Encoder) -> Path:
     return folder
 
 
+def adapter(config: Encoder) -> Path | None:
+    """The file of the hidden-state adapter that `config` names."""
+    return Path(config.adapter) if config.adapter else None
+
+
 def _in_package(config: Encoder) -> Path | None:
     found = importlib.util.find_spec(config.package) if config.package else None
     if found is None or found.origin is None:

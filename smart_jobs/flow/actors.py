@@ -101,7 +101,8 @@ class EncodeActor:
     def _load(self) -> Model:
         if self._encoder is None:
             run = self._run
-            self._encoder = encoder.load(run.spec, checkpoint.locate(run.encoder), run.threads, run.batch_tokens)
+            folder, adapter = checkpoint.locate(run.encoder), checkpoint.adapter(run.encoder)
+            self._encoder = encoder.load(run.spec, folder, run.threads, run.batch_tokens, adapter)
         return self._encoder
 
 

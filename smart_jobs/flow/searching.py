@@ -66,7 +66,8 @@ def embed_query(tables: EncoderTables, job: Search) -> Embedding:
     """The query as the encoder of `tables` sees queries. Raises JobError where it cannot be read or encoded."""
     segment = query_segment(tables.spec, job)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    model = encoder.load(tables.spec, checkpoint.locate(job.encoder), threads, batch_tokens=4096)
+    folder, adapter = checkpoint.locate(job.encoder), checkpoint.adapter(job.encoder)
+    model = encoder.load(tables.spec, folder, threads, batch_tokens=4096, adapter=adapter)
     [result] = model.encode([segment])
     if isinstance(result, AssetError):
         raise JobError(f"the query cannot be encoded: {result.detail}")

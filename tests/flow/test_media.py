@@ -14,9 +14,14 @@ from comparing import rows, tables_of
 from fixtures import FIXTURES, needs_fixtures
 from jobs import run, smart_jobs
 from PIL import Image
+from safetensors.numpy import save_file
 
-from smart_jobs import config, masks, schema, settings
+from smart_jobs import codec, config, masks, schema, settings
+from smart_jobs.encode import adapter
+from smart_jobs.lake import layout, table
+from smart_jobs.lake.states import StatesReader
 from smart_jobs.sampling import page_size
+from smart_jobs.search import hybrid
 
 pytestmark = pytest.mark.ray
 PROMPT = ("system\n", "Represent the user's input.", "\n", "user\n", "\n", "assistant\n")
@@ -151,3 +156,28 @@ def test_a_medium_that_cannot_be_used_is_one_line(tmp_path, photos, words, tiny_
     code, _, err = smart_jobs("search", f"image={photos / '1.png'}", "exhaustive=true", lake, f"encoder={tiny_encoder}")
     assert code == 1
     assert "Traceback" not in err
+
+
+def test_an_adapter_is_applied_by_the_actors_wherever_they_are_at_home(tmp_path, photos, words, cluster, monkeypatch):
+    """Given by a relative path: its states are those without it, adapted; the pooled vectors stay."""
+    random = np.random.default_rng(0)
+    tensors = {"proj.0.weight": random.normal(1, 0.1, 32), "proj.0.bias": random.normal(0, 0.1, 32),
+               "proj.1.weight": random.normal(0, 0.2, (32, 32))}  # fmt: skip
+    save_file({name: value.astype(np.float32) for name, value in tensors.items()}, tmp_path / "mine.safetensors")
+    monkeypatch.chdir(tmp_path)
+    lake = f"lake={tmp_path / 'lake'}"
+    plain = run("ingest", f"source={photos}", lake, "codec=float32", *words)
+    adapted = run("ingest", f"source={photos}", lake, "codec=float32", *words, "encoder.adapter=mine.safetensors")
+    assert (plain["encoded"], adapted["encoded"]) == (9, 9)
+    both = {name: layout.snapshot(layout.open_encoder(layout.open_lake(str(tmp_path / "lake")), name))
+            for name in layout.encoders(layout.open_lake(str(tmp_path / "lake")))}  # fmt: skip
+    [without] = [found for found in both.values() if found.tables.spec.adapter is None]
+    [having] = [found for found in both.values() if found.tables.spec.adapter is not None]
+    ids = np.sort(table.read(without.pooled, ["segment_id"])["segment_id"].to_numpy())
+    np.testing.assert_array_equal(hybrid.pooled_vectors(having, ids), hybrid.pooled_vectors(without, ids))
+    mine = adapter.read(tmp_path / "mine.safetensors", 32)
+    wanted = codec.unit(adapter.adapted(StatesReader(without).read(ids).values, mine))
+    np.testing.assert_allclose(StatesReader(having).read(ids).values, wanted, atol=2e-3)
+    hits = run("search", f"image={photos / '3.png'}", "exhaustive=true", "k=1", lake, *words,
+               "encoder.adapter=mine.safetensors")["hits"]  # fmt: skip
+    assert hits[0]["uri"] == str(photos / "3.png")
