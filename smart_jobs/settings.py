@@ -140,7 +140,8 @@ class Cluster(Strict):
 class Decode(Strict):
     """What one asset may cost; a page or clip that wants more becomes a failure, and those behind it go on."""
 
-    seconds: float = Field(30.0, gt=0, description="time to open an asset, and for each of its pages, images or clips")
+    seconds: float = Field(30.0, gt=0, description="time to open a document or an image, and for each of its pages")
+    video_seconds: float = Field(300.0, gt=0, description="time to open a video, and for each of its clips")
     memory: float = Field(4.0, ge=0.25, description="GiB that the decoder of one actor may use")
     integrity: Literal["fast", "full"] = Field(
         "fast", description="full: every video is decoded once more, in search of corrupt frames"

@@ -19,6 +19,17 @@ def opener(media):
     return opened
 
 
+def slow_opener(media):
+    """Every part takes two seconds."""
+
+    @contextlib.contextmanager
+    def slowly(data, wanted):
+        with opened(data, wanted) as found:
+            yield Parts(found.count, lambda index: time.sleep(2) or found.part(index))
+
+    return slowly
+
+
 @contextlib.contextmanager
 def opened(data, wanted):
     """Open `data`; a first word with "open-" in front happens at once. Every part tried adds to the file `uri`."""

@@ -61,7 +61,7 @@ class Sandbox:
         costs an asset at most `DEATHS` times: its remaining parts get the same reason untried. Raises AssetError for
         the whole asset, as the decoder does, and JobError where no decoder can be started at all.
 
-        The time is the same for a page, an image and a clip: `decode.seconds`, and as much for opening it.
+        A page or an image has `decode.seconds`, a clip `decode.video_seconds`, and as much has opening the asset.
         """
         count, done, deaths = None, 0, 0
         self._served += 1
@@ -110,7 +110,7 @@ class _Child:
 
     def __init__(self, limits: Decode, target: str, content: IO[bytes]) -> None:
         self._limits, self._memory = limits, int(limits.memory * 2**30)
-        self._content, self._size = content, 0
+        self._content, self._size, self._seconds = content, 0, limits.seconds
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_end`
         self._pipe, theirs = Pipe()
         with theirs:
@@ -120,12 +120,13 @@ class _Child:
     def open(self, size: int, first: int, wanted: Wanted) -> int:
         """The number of parts; `part` gives those from index `first` on. Raises AssetError for the whole asset."""
         self._size = size
+        self._seconds = self._limits.video_seconds if wanted.media == "video" else self._limits.seconds
         try:
             self._ask(child.request(size, first, wanted))
             self._answer("loading it", START_SECONDS)
         except _EndedError as ended:
             raise JobError(f"decode: no decoder can be started: {ended.error.detail}") from None
-        count = self._answer("opening it" if not first else "opening it again", self._limits.seconds)
+        count = self._answer("opening it" if not first else "opening it again", self._seconds)
         if isinstance(count, AssetError):
             raise count
         if not isinstance(count, int):
@@ -134,7 +135,7 @@ class _Child:
 
     def part(self, doing: str) -> Part | AssetError:
         """The next part; `doing` is what it is called."""
-        answer = self._answer(doing, self._limits.seconds)
+        answer = self._answer(doing, self._seconds)
         if isinstance(answer, AssetError):
             return answer
         try:

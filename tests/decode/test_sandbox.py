@@ -61,6 +61,15 @@ def outcome(read, data, wanted):
         return [plain(error)]
 
 
+def test_a_clip_has_a_limit_of_its_own(tmp_path):
+    """As long as a page may take is not enough for the child of an image, and is for that of a video."""
+    slow = Sandbox(Decode(seconds=0.5, video_seconds=20), "bad_decoders:slow_opener")
+    found = {}
+    for media in ("image", "video"):
+        [found[media]] = slow.parts(b"good", Wanted(log_of(tmp_path), media, None))
+    assert (found["image"].reason, found["video"].text) == ("timeout", "good")
+
+
 # The same as without
 
 
