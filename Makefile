@@ -51,4 +51,3 @@ $(READY): pyproject.toml constraints.txt
 
 clean:
 	rm -rf $(VENV) demo
->>>>>>> pages
