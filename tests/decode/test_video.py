@@ -6,7 +6,6 @@ import sys
 from fractions import Fraction
 
 import av
-import decord
 import numpy as np
 import pytest
 from fixtures import FIXTURES, needs_fixtures
@@ -20,8 +19,6 @@ from smart_jobs.sampling import Frames, Resize, Sampling, clips, frame_count, fr
 
 NUMBERS = range(1, 61)
 IMAGE = (Resize(factor=32, min_pixels=4096, max_pixels=1_843_200),)
-
-decord.logging.set_level(decord.logging.QUIET)
 
 
 def sampling(**policy):
@@ -162,13 +159,6 @@ def test_what_it_looks_like():
 
 
 GOOD = sorted([*FIXTURES.glob("video/good/*"), *FIXTURES.glob("video/clips/*.m[kp]*")])
-LIKE_DECORD = {
-    **dict.fromkeys(["dolbyVision-hdr.MOV", "hlg10-color-test.mp4", "h264_10bits.mp4", "h265_10bits.mp4"], 4.0),
-    **dict.fromkeys(["roadtrip-vp92-10bit.webm", "sample_vvc.mp4", "color_info.mp4", "it35_track.mp4"], 1.0),
-    "bear-vp9-odd-dimensions.webm": 1.0,
-}
-"""How far colours may be off on average; else they are equal. Ten bits are made eight on another way."""
-NOT_BY_DECORD = (".ts", ".ps", "testMP4Video.mp4")
 
 
 @needs_fixtures
@@ -188,63 +178,6 @@ def test_good_fixture(path):
     height, width = visual.pixels.shape[1:3]
     assert height % 32 == width % 32 == 0
     assert 131_072 <= height * width <= 137_625 or height * width > 131_072
-
-
-@needs_fixtures
-@pytest.mark.parametrize("path", sorted(FIXTURES.glob("video/good/*")), ids=lambda path: path.name[-40:])
-def test_looks_as_to_decord(path):
-    """Every frame in turn."""
-    if path.name.endswith(NOT_BY_DECORD):
-        pytest.skip("decord cannot read it")
-    data = path.read_bytes()
-    reader = decord.VideoReader(io.BytesIO(data), num_threads=1)
-    theirs = [reader.next().asnumpy() for _ in range(min(len(reader), 24))]
-    size = {"how": "squash", "factor": 1, "height": theirs[0].shape[0], "width": theirs[0].shape[1]}
-    every = Frames(fps=1000, max_frames=400, clip_seconds=0.4, as_images=True)
-    everything = Sampling(image=(Resize(**size),), video=every)
-    with ours.opened(data, "a", everything, "fast") as found:
-        part = found.part(0)
-    allowed = next((value for name, value in LIKE_DECORD.items() if path.name.endswith(name)), 0.0)
-    for mine, other in zip(part.visuals, theirs, strict=False):
-        assert mine.pixels.shape[1:] == other.shape
-        assert np.abs(mine.pixels[0].astype(int) - other).mean() <= allowed
-
-
-WRONG_BY_DECORD = "h265_video.mp4"
-"""Asked for its frames 0, 3, 6 and 9 decord gives 0, 4, 7 and 7, every time, with no word of it."""
-
-
-@needs_fixtures
-@pytest.mark.parametrize("path", sorted(FIXTURES.glob("video/good/*")), ids=lambda path: path.name[-40:])
-def test_by_decord_the_same_frames_are_taken_and_what_it_cannot_read_comes_all_the_same(path):
-    data = path.read_bytes()
-    policy = {"fps": 4, "max_frames": 16, "min_pixels": 131_072, "max_pixels": 786_432}
-    (mine,), (theirs,) = (parts(data, decoder=name, **policy) for name in ("pyav", "decord"))
-    assert (theirs.start, theirs.end) == (mine.start, mine.end)
-    [ours_], [decords] = mine.visuals, theirs.visuals
-    assert decords.times == ours_.times
-    assert decords.pixels.shape == ours_.pixels.shape
-    allowed = next((value for name, value in LIKE_DECORD.items() if path.name.endswith(name)), 0.0)
-    if not path.name.endswith(WRONG_BY_DECORD):
-        assert np.abs(ours_.pixels.astype(int) - decords.pixels).mean() <= allowed + 0.5
-    if path.suffix in (".ts", ".ps"):
-        np.testing.assert_array_equal(decords.pixels, ours_.pixels)
-
-
-@pytest.mark.parametrize("clip_seconds", [None, 2])
-def test_by_decord_the_frames_say_their_numbers_too(clip_seconds):
-    data = video(NUMBERS)
-    both = [parts(data, decoder=name, fps=3, clip_seconds=clip_seconds) for name in ("pyav", "decord")]
-    assert [numbers(part) for part in both[0]] == [numbers(part) for part in both[1]]
-
-
-def test_where_decord_fails_on_the_way_the_other_takes_over(monkeypatch):
-    """Its error in the middle of a file, which only broken files give, is made up."""
-    from smart_jobs.decode.jumping import Jumping
-
-    monkeypatch.setattr(Jumping, "frames", lambda *_: None)
-    data = video(NUMBERS)
-    assert [numbers(part) for part in parts(data, decoder="decord")] == [numbers(part) for part in parts(data)]
 
 
 HOSTILE = {
@@ -343,7 +276,7 @@ def test_flipped_bits_never_raise_anything_else():
 
 
 def test_rotation_is_applied():
-    """decord turns frames itself; `test_looks_as_to_decord` has real ones."""
+    """tests/decode/test_jumping.py has real ones."""
     data = video([5])
     unity = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
     turned = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
