@@ -49,7 +49,8 @@ def test_smart_resize(height, width, factor, least, most):
         assert found == rounded
     elif math.prod(rounded) > high:
         assert area <= high or factor in found
-        assert all(side <= before for side, before in zip(found, (height + factor, width + factor), strict=True))
+        if height * width > high:  # a strip thinner than a token is widened by the published formula, too
+            assert all(side <= before for side, before in zip(found, (height + factor, width + factor), strict=True))
     else:
         assert area >= low
     if min(height, width) * 2 > factor:  # there transformers rounds a side to nothing, qwen_vl_utils does not

@@ -1,8 +1,10 @@
 """The scheduling of GPUs, on a machine that need not have one: Ray is told that there is."""
 
+import pytest
 from jobs import as_json, write_corpus
 
 
+@pytest.mark.slow
 def test_two_encoders_share_one_gpu(tmp_path, tiny_encoder):
     """Ray hands the share out; where there is no such device, torch sees none and the CPU does the work."""
     source = write_corpus(tmp_path / "docs", files=6)

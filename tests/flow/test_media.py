@@ -158,6 +158,7 @@ def test_a_medium_that_cannot_be_used_is_one_line(tmp_path, photos, words, tiny_
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_an_adapter_is_applied_by_the_actors_wherever_they_are_at_home(tmp_path, photos, words, cluster, monkeypatch):
     """Given by a relative path: its states are those without it, adapted; the pooled vectors stay."""
     random = np.random.default_rng(0)

@@ -103,6 +103,7 @@ def test_a_process_that_has_read_a_table_ends_well(s3: S3, bucket):
     assert [(done.returncode, done.stdout) for done in ended] == [(0, "4\n")] * 10
 
 
+@pytest.mark.slow
 def test_a_read_is_tried_again(s3, bucket):
     """Also where Arrow's own client gives up: it does on some answers 503."""
     lake = layout.create_lake(f"{bucket}/lake")
@@ -162,6 +163,8 @@ def test_tables_on_a_store_are_sources(tmp_path, tiny_encoder, s3, bucket, clust
     assert (done["assets"], done["encoded"]) == (4, 4)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_verbs_of_upkeep_on_a_store(bucket):
     """Asked, compacted, made to forget, broken and repaired."""
     uri = f"{bucket}/a läke"

@@ -111,6 +111,7 @@ def test_every_medium_in_one_ingest(tmp_path, conf):
     assert (again["encoded"], again["skipped"]) == (0, again["assets"] - 1)  # the missing image is looked for again
 
 
+@pytest.mark.slow
 def test_a_new_name_is_copied_and_a_new_picture_is_encoded(tmp_path, conf):
     source, table, lake = write_media(tmp_path / "in"), write_table(tmp_path / "table"), tmp_path / "lake"
     ingest((source, table), lake, conf)
