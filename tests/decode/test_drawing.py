@@ -71,6 +71,7 @@ def document(width, height, rotation=0, margins=(0, 0, 0, 0), unit=None):
 
 
 @needs_fixtures
+@pytest.mark.slow
 def test_good_pdfs_look_as_the_usual_way_draws_them():
     found = {}
     for path in sorted((FIXTURES / "pdf" / "good").glob("*.pdf")):

@@ -151,6 +151,7 @@ def test_what_a_store_cannot_do_is_one_line(tmp_path, tiny_encoder, s3, bucket, 
         assert (code, "503" in line, bucket in line) == (1, True, True)
 
 
+@pytest.mark.slow
 def test_tables_on_a_store_are_sources(tmp_path, tiny_encoder, s3, bucket, cluster):
     where, options = storage.delta(f"{bucket}/delta table")
     write_deltalake(where, pa.table({"id": ["a", "b"], "text": ["first", "second"]}), storage_options=options)
