@@ -7,11 +7,10 @@ from smart_jobs import progress, schema, storage
 from smart_jobs.flow import locate
 from smart_jobs.index import manifest, refresh
 from smart_jobs.index.manifest import Pin
-from smart_jobs.lake import layout, lease, table
+from smart_jobs.lake import layout, lease, matrices, table
 from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.lease import passed_over
 from smart_jobs.records import JobError, asset_id
-from smart_jobs.search import hybrid
 from smart_jobs.settings import Forget
 from smart_jobs.upkeep import evaluated, forget, forgotten
 from smart_jobs.upkeep import verify_indexes as indexes
@@ -93,7 +92,7 @@ def _indexes(tables: EncoderTables, asset: str) -> int:
             continue
         snapshot = layout.snapshot(tables)
         rows = table.read(snapshot.pooled, ["segment_id", "pooled"]).sort_by("segment_id")
-        vectors = hybrid.matrix(rows["pooled"], tables.spec.dim)
+        vectors = matrices.matrix(rows["pooled"], tables.spec.dim)
         pins = snapshot.versions()
         pinned = [Pin.model_validate(pins[kind.name]) for kind in (schema.POOLED, schema.HIDDEN_STATES)]
         refresh.refresh(folder, rows["segment_id"].to_numpy(), vectors, *pinned)
