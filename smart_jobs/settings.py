@@ -200,6 +200,7 @@ class IndexJob(Cut):
 
     encoder: Encoder
     lake: Lake
+    cluster: Cluster = Cluster()
     index: Index = Index()
     tune: Tune = Tune()
     recall_floor: float = Field(

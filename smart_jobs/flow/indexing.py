@@ -10,7 +10,7 @@ from typing import Any
 import faiss
 
 from smart_jobs import progress, storage
-from smart_jobs.flow import locate, measuring, updating
+from smart_jobs.flow import index_parts, locate, measuring, updating
 from smart_jobs.flow.index_work import Made, Work, new_id
 from smart_jobs.flow.measuring import Measured, Subject
 from smart_jobs.index import build, manifest, steps
@@ -31,8 +31,9 @@ def run(job: IndexJob, reached: Callable[[str], None] = passed_over) -> dict[str
     """
     work = _prepare(job)
     made = updating.changed(work) or _built(work, reached)
-    if job.tune.recall is not None:
-        made = _tuned(work, made, job.tune.recall)
+    target = job.tune.recall or _tuned_before(work, made)
+    if target is not None:
+        made = _tuned(work, made, target)
     elif work.searched_anew() and made.action == "updated":
         made = _measured(work, made, made.manifest.nprobe, made.manifest.candidates)
     if made.action != "unchanged":
@@ -74,16 +75,14 @@ def _built(work: Work, reached: Callable[[str], None]) -> Made:
     progress.say(f"index: {plan.factory}, nprobe {plan.nprobe}. {plan.why}")
     progress.say(f"index: {vectors:,} bytes of vectors at a time, {trained:,} bytes for training")
     try:
-        index = steps.run(work.task(), reached)
+        index = steps.run(work.task(), reached, index_parts.on(work.job.cluster, work.tables.lake))
     except ValueError as error:
         raise JobError(f"index: {error}; run `smart-jobs verify`") from error
     if isinstance(index, faiss.IndexIVF):
         index.nprobe = plan.nprobe
     seconds = time.monotonic() - start
-    subject = measuring.subject(index, work.snapshot, work.job.index.rerank, work.job.index.check_queries)
-    return Made(
-        _manifest(work, index, measuring.measure(subject, plan.nprobe, ann.CANDIDATES), seconds), index, "built"
-    )
+    measured = measuring.measure(_subject(work, index), plan.nprobe, ann.CANDIDATES)
+    return Made(_manifest(work, index, measured, seconds), index, "built")
 
 
 def _manifest(work: Work, index: faiss.Index, measured: Measured, seconds: float) -> Manifest:
@@ -113,13 +112,20 @@ def _manifest(work: Work, index: faiss.Index, measured: Measured, seconds: float
     )
 
 
+def _tuned_before(work: Work, made: Made) -> float | None:
+    """What the index was tuned for before it was built anew, unless the user says how many lists are visited."""
+    again = made.action == "built" and work.newest is not None and work.job.index.nprobe is None
+    return work.newest[1].tuned if again and work.newest else None
+
+
 def _tuned(work: Work, made: Made, target: float) -> Made:
     """The index with the lists and candidates that measured recall asks for."""
     chosen, best = measuring.tune(_subject(work, made.index), target)
     if chosen is None:
         raise JobError(f"tune.recall={target}: {made.manifest.factory} reaches {best:.4f} at most; a finer "
                        "index.factory or index.rerank=true reaches more")  # fmt: skip
-    return _measured(work, made, *chosen)
+    done = _measured(work, made, *chosen)
+    return replace(done, manifest=done.manifest.model_copy(update={"tuned": target}))
 
 
 def _measured(work: Work, made: Made, nprobe: int, candidates: int | None) -> Made:

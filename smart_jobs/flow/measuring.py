@@ -60,12 +60,12 @@ class Subject:
         found, _ = ann.candidates(self.index, asked.vectors, min(wanted + 1, len(self.ids)), nprobe, allowed)
         return check.others(found, asked.own, wanted)
 
-    def recall(self, asked: Asked, wanted: int, nprobe: int, allowed: np.ndarray | None = None) -> float:
-        """The share of the exact ten nearest among `wanted` candidates."""
+    def recall(self, asked: Asked, wanted: int, nprobe: int, allowed: np.ndarray | None = None) -> tuple[float, float]:
+        """The share of the exact ten nearest among the first ten answers, and among `wanted` candidates."""
         found = self.answers(asked, wanted, nprobe, allowed)
-        return float(
-            check.recalls(asked.vectors, asked.own, [found], [found.shape[1]], self.batches(), K, allowed)[0, 0]
-        )
+        depths = [K * ann.RERANKED if self.rerank else K, found.shape[1]]
+        first, all_of_them = check.recalls(asked.vectors, asked.own, [found], depths, self.batches(), K, allowed)[0]
+        return round(float(first), 4), round(float(all_of_them), 4)
 
 
 def subject(index: faiss.Index, snapshot: Snapshot, rerank: bool, count: int) -> Subject:
@@ -90,17 +90,13 @@ def measure(of: Subject, nprobe: int, candidates: int) -> Measured:
     """Recall of visiting `nprobe` lists and passing on `candidates`."""
     if not of.asked:
         return Measured(None, {}, 0, None)
-    stored = of.asked[0]
     found = {asked.kind: of.recall(asked, candidates, nprobe) for asked in of.asked}
+    stored = of.asked[0]
     for share in SELECTED:
         allowed = training.choose(of.ids, max(1, round(share * len(of.ids))))
-        found[f"stored, {share:.0%} pass a filter"] = of.recall(stored, candidates, nprobe, allowed)
-    return Measured(
-        round(of.recall(stored, K, nprobe), 4),
-        {kind: round(value, 4) for kind, value in found.items()},
-        len(stored.own),
-        training.misfit(of.index, stored.vectors),
-    )
+        found[f"{stored.kind}, {share:.0%} pass a filter"] = of.recall(stored, candidates, nprobe, allowed)
+    stage_one = {kind: passed_on for kind, (_, passed_on) in found.items()}
+    return Measured(found[stored.kind][0], stage_one, len(stored.own), training.misfit(of.index, stored.vectors))
 
 
 def tune(of: Subject, target: float) -> tuple[tuple[int, int] | None, float]:

@@ -9,7 +9,7 @@ from smart_jobs.lake import layout, matrices, table
 from smart_jobs.lake.layout import Lake
 from smart_jobs.records import text_digest
 
-MOST = 1_000
+MOST = 500
 """Queries that are taken, at most: the first by id."""
 
 

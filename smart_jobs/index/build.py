@@ -206,7 +206,7 @@ def changeable(factory: str) -> bool:
     Not where codes are packed for fast scans: in faiss 1.15.1 such an index finds other vectors than before once ids
     have been removed and added again, and merging parts of one corrupts memory (docs/log.md).
     """
-    return not factory.endswith("fs")
+    return "fs" not in factory
 
 
 def search_parameters(index: faiss.Index, nprobe: int, selector: faiss.IDSelector | None = None) -> object:

@@ -38,6 +38,8 @@ def since(pin: Pin, pooled: DeltaTable) -> Difference | None:
     """
     if table.table_id(pooled) != pin.table_id:
         return None
+    if pooled.version() == pin.version:
+        return Difference(np.empty(0, np.int64), np.empty(0, np.int64), ())
     uri = storage.of_delta(pooled.table_uri)
     try:
         then = table.open_table(uri, pin.version)

@@ -55,8 +55,9 @@ class Manifest(BaseModel):
     `encoder` is name-digest and `spec` the digest alone; `bytes` is the sum over `files`. `recall_at_10` is that of its
     ten first answers to stored vectors, null where there was nothing to compare. `stage_one` has, for each kind of
     query, the share of the exact ten nearest among the candidates that are passed on: `candidates` of them, or the
-    default where that is null. Both were measured when it was trained or tuned. `rerank` says whether candidates are
-    ordered by their stored vectors. `training` is null in an index of an older release.
+    default where that is null. Both were measured when it was trained or tuned; `tuned` is the share that lists and
+    candidates were chosen for. `rerank` says whether candidates are ordered by their stored vectors. `training` is null
+    in an index of an older release.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +82,7 @@ class Manifest(BaseModel):
     training: Training | None = None
     rerank: bool = False
     candidates: int | None = Field(None, ge=1)
+    tuned: float | None = Field(None, gt=0, le=1)
     stage_one: Mapping[str, float] = {}
 
 

@@ -4,7 +4,7 @@ The folder of a build is named after all that shapes it, so that the next run wi
 are there. `train` and `part` need nothing but a `Task`, which can be sent to other machines.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import faiss
@@ -18,6 +18,10 @@ from smart_jobs.records import text_digest
 
 GROUP_BYTES = 1 << 30
 """Vectors (float32) that a part is made of, and that are in memory at a time; a larger file of pooled is a part."""
+
+
+BUILDING = "building-"
+"""How the folders of builds begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Task:
     def folder(self) -> str:
         """Where the steps leave their files: in `indexes`, without a manifest, so that nobody takes it for an index."""
         shape = (self.pin.table_id, str(self.pin.version), self.factory, str(self.group_bytes), faiss.__version__)
-        return storage.join(self.indexes, f"building-{text_digest(*shape)[:12]}")
+        return storage.join(self.indexes, f"{BUILDING}{text_digest(*shape)[:12]}")
 
     def groups(self) -> list[list[str]]:
         """The files of pooled, part by part."""
@@ -101,17 +105,35 @@ def merged(task: Task) -> faiss.Index:
     return index
 
 
-def run(task: Task, reached: Callable[[str], None]) -> faiss.Index:
-    """All steps in this process. `reached` is told when each is done: fault tests end the process there."""
+Parts = Callable[[Task, Sequence[int]], Iterable[int]]
+"""Makes these parts of a build, in any order and anywhere, and says of each when it is done."""
+
+
+def in_turn(task: Task, numbers: Sequence[int]) -> Iterable[int]:
+    """Make these parts here, one after the other."""
+    for number in numbers:
+        part(task, number)
+        yield number
+
+
+def run(task: Task, reached: Callable[[str], None], parts: Parts = in_turn) -> faiss.Index:
+    """All steps. `reached` is told when each is done: fault tests end the process there. Raises what they raise."""
     train(task)
     reached("trained")
     if build.changeable(task.factory):
-        for number in range(len(task.groups())):
-            part(task, number)
+        missing = [n for n in range(len(task.groups())) if not storage.exists(_part_uri(task, n))]
+        for number in parts(task, missing):
             reached(f"part {number}")
     index = merged(task)
     reached("merged")
     return index
+
+
+def discard(indexes: str) -> None:
+    """Delete what unfinished builds have left in the folder of all indexes; one that goes on meanwhile fails."""
+    for uri, _ in storage.list_files(indexes):
+        if f"/{BUILDING}" in uri.removeprefix(indexes):
+            storage.delete(uri)
 
 
 def clear(task: Task) -> None:

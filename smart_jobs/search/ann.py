@@ -45,11 +45,13 @@ def present(index: faiss.Index, queries: np.ndarray, k: int, nprobe: int, there:
     As `candidates` where most of what the index holds is allowed: more is fetched and what has gone is left out, until
     every query has k or has seen everything. Raises ValueError for wrong shapes.
     """
+    if not len(there):
+        return np.full((len(queries), k), -1, np.int64)
     fetched = k
     while True:
         fetched = min(fetched, max(index.ntotal, 1))
         found, _ = candidates(index, queries, fetched, nprobe)
-        gone = ~np.isin(found, there)
+        gone = there[np.searchsorted(there, found).clip(max=len(there) - 1)] != found
         found[gone] = -1
         if fetched >= index.ntotal or ((~gone).sum(axis=1) >= k).all():
             break

@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from keeping import data_files, ingest
-from lake_making import Doc, Run, make_segment, make_tables, rows_of
+from keeping import data_files, ingest, replace_file
+from lake_making import Doc, Run, make_committer, make_receipt, make_segment, make_tables, rows_of
 
 from smart_jobs import schema, storage
 from smart_jobs.flow import indexing, maintaining, query_rows
-from smart_jobs.index import build, manifest, refresh, steps
-from smart_jobs.index.manifest import Pin
+from smart_jobs.index import build, manifest, refresh
 from smart_jobs.lake import layout
 from smart_jobs.records import JobError
 from smart_jobs.settings import Encoder, Index, IndexJob, Lake, Maintain, Tune
@@ -131,6 +132,10 @@ def test_tuning_reaches_what_was_asked(tmp_path):
     assert found["action"] == "tuned"
     assert found["stage_one"]["stored"] >= 0.97
     assert index(tables)["nprobe"] == found["nprobe"]
+    rebuilt = index(tables, factory="IVF,SQ8", rebuild="always")
+    assert (rebuilt["action"], rebuilt["nprobe"], rebuilt["candidates"]) == (
+        "built", found["nprobe"], found["candidates"]
+    )  # fmt: skip
     made, held = newest(tables)
     rows = rows_of(tables, schema.POOLED)
     vectors = np.array([row["pooled"] for row in rows], np.float32)
@@ -150,21 +155,63 @@ def test_what_tuning_cannot_reach_is_said(tmp_path):
 
 def test_real_queries_and_filters_are_measured_too(tmp_path):
     tables = make_lake(tmp_path, DOCS[:5])
-    inner = make_tables(tmp_path / "evaluation", dim=DIM)
-    from lake_making import make_committer, make_receipt
-
-    text = "where are the rivers"
-    asked = [make_segment(query_rows.uri(text, "", "query"), "v", 0, 1, text)]
-    others = [make_segment(query_rows.uri(text, "", "document"), "v", 0, 1, text), make_segment("eval:x", "v", 0, 1)]
+    inner, text = make_tables(tmp_path / "evaluation", dim=DIM), "where are the rivers"
     committer = make_committer(inner)
-    committer.add(make_receipt(inner, [*asked, *others]))
+    committer.add(make_receipt(inner, [make_segment(query_rows.uri(text, "", "query"), "v", 0, 1, text)]))
     committer.commit()
-    found = query_rows.stored(tables.lake, tables.spec)
-    [row] = [row for row in rows_of(inner, schema.POOLED) if row["segment_id"] == asked[0].segment_id]
-    np.testing.assert_array_equal(found, np.array([row["pooled"]], np.float32))
     assert index(tables)["stage_one"] == {
         "stored": 1.0, "evaluation": 1.0, "stored, 50% pass a filter": 1.0, "stored, 5% pass a filter": 1.0
     }  # fmt: skip
+
+
+def test_another_way_of_searching_is_measured_anew(tmp_path):
+    tables = make_lake(tmp_path, DOCS)
+    first = index(tables, factory="IVF,RaBitQ")
+    assert (first["factory"], first["recall_at_10"] < 0.9) == ("IVF16,RaBitQ", True)
+    exact = index(tables, factory="IVF,RaBitQ", rerank=True)
+    assert (exact["action"], exact["added"], exact["recall_at_10"] > first["recall_at_10"]) == ("updated", 0, True)
+    assert newest(tables)[0].rerank
+    assert index(tables, factory="IVF,RaBitQ", rerank=True)["action"] == "unchanged"
+    narrow = index(tables, factory="IVF,RaBitQ", nprobe=1)
+    assert (narrow["nprobe"], narrow["stage_one"]["stored"]) < (2, exact["stage_one"]["stored"])
+
+
+def test_a_kind_that_cannot_be_changed_is_built_anew(tmp_path, capsys):
+    tables = make_lake(tmp_path, DOCS)
+    index(tables, factory="IVF16,PQ8x4fs")
+    ingest(tables, MORE[:1], Run(unit=240))
+    assert index(tables)["action"] == "built"
+    assert "vectors cannot be taken out of IVF16,PQ8x4fs" in capsys.readouterr().err
+    assert_holds_the_table(tables)
+
+
+def test_a_vector_that_is_not_of_norm_1_is_refused_by_its_id(tmp_path):
+    tables = make_lake(tmp_path, DOCS[:2])
+    index(tables)
+    ingest(tables, MORE[:1], Run(unit=240))
+    [path] = [path for path in data_files(tables, schema.POOLED) if "more0" in str(pq.read_table(path)["uri"][0])]
+    rows = pq.read_table(path).select(schema.POOLED.columns.names).cast(schema.POOLED.columns).to_pylist()
+    rows[3]["pooled"][0] += 1.0
+    replace_file(tables, schema.POOLED, path, pa.Table.from_pylist(rows, schema=schema.POOLED.columns))
+    for options in ({}, {"rebuild": "always"}):
+        with pytest.raises(JobError, match=f"index: the vector of id {rows[3]['segment_id']} has norm"):
+            index(tables, **options)
+
+
+def test_what_a_dry_run_says(tmp_path):
+    tables = make_lake(tmp_path, DOCS[:2])
+    job = IndexJob(encoder=Encoder(name="made", model="m", digest=tables.spec.digest), lake=Lake(uri=tables.lake.uri))
+    first = indexing.dry_run(job)
+    assert (first["vectors"], first["rebuild"]) == (120, "there is no index")
+    index(tables)
+    ingest(tables, MORE[:1], Run(unit=240))
+    then = indexing.dry_run(job)
+    assert (then["vectors"], then["rebuild"], then["added"], then["removed"]) == (180, None, 60, 0)
+    assert len(manifest_folders(tables)) == 1
+
+
+def manifest_folders(tables):
+    return [uri for uri, _ in storage.list_files(f"{tables.uri}/indexes") if uri.endswith(manifest.MANIFEST)]
 
 
 class Killed(BaseException):
@@ -177,46 +224,6 @@ def killer(step):
             raise Killed(name)
 
     return reached
-
-
-def task_of(tables, factory, group_bytes):
-    snapshot = layout.snapshot(tables)
-    pin = Pin.model_validate(snapshot.versions()["pooled"])
-    uri = tables.table_uri(schema.POOLED)
-    return steps.Task(uri, pin, DIM, factory, storage.join(tables.uri, "indexes"), group_bytes)
-
-
-KINDS = ["Flat", "IVF16,PQ16x4np", "IVF16,SQ8", "IVF16,RaBitQ", "IVF16,RaBitQ4", "IVF16_HNSW32,Flat", "IVF16,PQ8x4fs"]
-
-
-@pytest.fixture(scope="module")
-def many_files(tmp_path_factory):
-    return make_lake(tmp_path_factory.mktemp("lake"), *([doc] for doc in DOCS))
-
-
-@pytest.mark.parametrize("factory", KINDS)
-def test_any_number_of_parts_gives_the_same_bits(many_files, factory):
-    one = task_of(many_files, factory, 1 << 30)
-    four = task_of(many_files, factory, 4 * DIM * 300)
-    assert (len(one.groups()), len(four.groups())) == (1, 4)
-    whole, merged = (build.save(steps.run(task, lambda _step: None)) for task in (one, four))
-    assert whole == merged
-
-
-@pytest.mark.parametrize("step", ["trained", "part 0", "part 2", "merged"])
-def test_a_killed_build_goes_on_where_it_was(many_files, step, monkeypatch):
-    task = task_of(many_files, "IVF16,PQ4x4np", 4 * DIM * 300)
-    wanted = build.save(steps.run(task, lambda _step: None))
-    steps.clear(task)
-    with pytest.raises(Killed):
-        steps.run(task, killer(step))
-    left = {uri: info.stamp for uri, info in storage.list_files(task.folder)}
-    assert left
-    assert build.save(steps.run(task, lambda _step: None)) == wanted
-    now = {uri: info.stamp for uri, info in storage.list_files(task.folder)}
-    assert {uri: now[uri] for uri in left} == left, "no step is done twice"
-    steps.clear(task)
-    assert not list(storage.list_files(task.folder))
 
 
 @pytest.mark.parametrize("step", ["trained", "part 0", "merged", "published"])
