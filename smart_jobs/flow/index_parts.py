@@ -33,7 +33,9 @@ def _spread(task: Task, numbers: Sequence[int]) -> Iterator[int]:
     import ray
     from ray.exceptions import RayError
 
-    make = ray.remote(steps.part).options(num_cpus=1, memory=int(MEMORY * task.group_bytes))
+    largest = max(node["Resources"].get("memory", 0.0) for node in ray.nodes() if node["Alive"])
+    memory = int(min(MEMORY * task.group_bytes, largest))  # more than any node has would wait for ever
+    make = ray.remote(steps.part).options(num_cpus=1, memory=memory)
     waiting = {make.remote(task, number): number for number in numbers}
     while waiting:
         done, _ = ray.wait(list(waiting), num_returns=1)
