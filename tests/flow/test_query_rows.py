@@ -24,7 +24,7 @@ def test_queries_are_told_from_candidates_by_what_their_uri_is_the_digest_of(tmp
 def test_a_lake_without_evaluations_has_none(tmp_path):
     tables = make_tables(tmp_path)
     assert query_rows.stored(tables.lake, tables.spec).shape == (0, 4)
-    make_tables(tmp_path / "evaluation", name="another")
+    make_tables(tmp_path / "evaluation", name="another", revision="r2")
     assert query_rows.stored(tables.lake, tables.spec).shape == (0, 4)
     make_tables(tmp_path / "evaluation")
     assert query_rows.stored(tables.lake, tables.spec).shape == (0, 4)
