@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from keeping import ingest, make_lake
-from lake_making import Doc, make_committer, make_segment, make_tables
+from keeping import ingest
+from lake_making import Doc, Run, make_committer, make_segment, make_tables
 
 from smart_jobs import schema, storage
 from smart_jobs.index import build, manifest
@@ -192,11 +192,12 @@ def test_equal_scores_are_ordered_by_segment_id(tmp_path):
 def test_what_came_after_the_index_is_included_if_asked_and_what_left_never(tmp_path):
     """The index is of another version than the table: stage one knows what is there, `fresh` what is new."""
     old, new = [Doc(f"old{n}", "v1", "gggg") for n in range(30)], [Doc(f"new{n}", "v1", "ggg") for n in range(4)]
-    tables = make_lake(tmp_path, old, dim=DIM)
+    tables, few = make_tables(tmp_path, dim=DIM), Run(unit=240)
+    ingest(tables, old, few)
     add_index(tables)
     made = hybrid.load_index(tables)[1]
     assert hybrid.behind(layout.snapshot(tables), made) is None
-    ingest(tables, [Doc("old0", "v2", "g"), *old[1:], *new])
+    ingest(tables, [Doc("old0", "v2", "g"), *old[1:], *new], few)
     asked = queries()
     exact = hybrid.search(tables, asked, 10, exhaustive=True)
     assert hybrid.search(tables, asked, 10, candidates=200, fresh=True).ids.tolist() == exact.ids.tolist()
@@ -207,10 +208,10 @@ def test_what_came_after_the_index_is_included_if_asked_and_what_left_never(tmp_
         rows = hybrid.stage_one(layout.snapshot(tables), vectors, wanted, there, filtered=False)
         assert np.isin(rows[rows >= 0], np.setdiff1d(there, come)).all()
         assert ((rows >= 0).sum(axis=1) == min(wanted, 116)).all(), "over-fetched until there are enough"
-    few = hybrid.stage_one(layout.snapshot(tables), vectors, 5, there, filtered=False, fresh=True)
+    both = hybrid.stage_one(layout.snapshot(tables), vectors, 5, there, filtered=False, fresh=True)
     stored = hybrid.pooled_vectors(layout.snapshot(tables), come)
     best = come[np.argsort(-(vectors @ stored.T), axis=1)[:, :5]]
-    np.testing.assert_array_equal(few[:, 5:], best)
+    np.testing.assert_array_equal(both[:, 5:], best)
     behind = hybrid.behind(layout.snapshot(tables), made)
     assert "13 segments are not in it yet, 4 of its have left; fresh=true" in behind
     filtered = hybrid.search(tables, asked, 10, where="uri LIKE 'new%'", fresh=True)
