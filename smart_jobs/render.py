@@ -98,13 +98,16 @@ def ingest(result: Mapping[str, Any]) -> str:
 
 
 def index(result: Mapping[str, Any]) -> str:
-    """The summary of an index build."""
+    """The summary of an index that was built, changed or left as it is."""
     recall = result["recall_at_10"]
+    changed = f", {result['added']:,} added, {result['removed']:,} removed" if result["action"] == "updated" else ""
+    shares = ", ".join(f"{kind} {share:.3f}" for kind, share in result["stage_one"].items())
+    passed_on = f"\nof the exact ten nearest, {result['candidates']:,} candidates hold: {shares}" if shares else ""
     return (
-        f"index {result['index_id']}: {result['factory']} over {result['vectors']:,} vectors, "
-        f"nprobe {result['nprobe']}, "
+        f"index {result['index_id']} {result['action']}{changed}: "
+        f"{result['factory']} over {result['vectors']:,} vectors, nprobe {result['nprobe']}, "
         f"recall@10 {'not measured' if recall is None else f'{recall:.3f}'} against exact search, "
-        f"{result['bytes'] / 1e6:,.2f} MB, {result['seconds']:.1f} s\n{result['why']}"
+        f"{result['bytes'] / 1e6:,.2f} MB, {result['seconds']:.1f} s{passed_on}\n{result['why']}"
     )
 
 

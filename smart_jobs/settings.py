@@ -149,11 +149,25 @@ class Decode(Strict):
 
 
 class Index(Strict):
-    """How the index is built."""
+    """How the index is built and kept."""
 
-    factory: str | None = Field(None, description="faiss factory string; null: from the number of vectors")
+    factory: str | None = Field(
+        None, description="faiss factory string, `IVF,…` with a number of lists that fits; null: from the vectors"
+    )
     nprobe: int | None = Field(None, ge=1, description="lists that a query visits")
+    rerank: bool = Field(False, description="put 4 times as many candidates in the order of their stored vectors")
+    rebuild: Literal["auto", "always", "never"] = Field(
+        "auto", description="build again rather than add and remove: where it pays, each time, or not at all"
+    )
     check_queries: int = Field(200, ge=1, description="stored vectors searched again to measure recall")
+
+
+class Tune(Strict):
+    """What an index is tuned for."""
+
+    recall: float | None = Field(
+        None, gt=0, le=1, description="choose lists and candidates for this share of the exact ten nearest"
+    )
 
 
 class Suite(Strict):
@@ -192,14 +206,20 @@ class Ingest(Cut):
 
 
 class IndexJob(Cut):
-    """Build the index over an encoder's pooled vectors.
+    """Build the index over an encoder's pooled vectors, or bring it up to date.
 
     smart-jobs index lake=./lake
+    smart-jobs index lake=./lake tune.recall=0.99
     """
 
     encoder: Encoder
     lake: Lake
+    cluster: Cluster = Cluster()
     index: Index = Index()
+    tune: Tune = Tune()
+    recall_floor: float = Field(
+        0.95, ge=0, le=1, description="refuse an index that passes on less of the exact ten nearest; the old one stays"
+    )
 
 
 class Search(Cut):
@@ -215,11 +235,14 @@ class Search(Cut):
     encoder: Encoder
     lake: Lake
     k: int = Field(10, ge=1, description="hits to print")
-    candidates: int = Field(200, ge=1, description="segments that the index passes on to exact scoring")
+    candidates: int | None = Field(
+        None, ge=1, description="segments that the index passes on to exact scoring; null: as it was tuned for, or 200"
+    )
     lambda_pooled: float = 1.0
     lambda_late: float = 1.0
     where: str | None = Field(None, description='SQL predicate over pooled\'s columns, e.g. "page < 3"')
     exhaustive: bool = Field(False, description="score every segment, without an index")
+    fresh: bool = Field(False, description="include what came after the index was built, exactly")
     decode: Decode = Decode()
 
 

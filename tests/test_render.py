@@ -17,6 +17,11 @@ INGEST = {
 }
 INDEX = {
     "index_id": "i1",
+    "action": "built",
+    "added": 0,
+    "removed": 0,
+    "candidates": 200,
+    "stage_one": {"stored": 0.99876, "evaluation": 0.95},
     "vectors": 5292,
     "factory": "IVF64,PQ48x8",
     "nprobe": 8,
@@ -65,6 +70,11 @@ def test_an_index_says_its_parameters_and_recall():
     said = render.index(INDEX)
     for part in ("i1", "IVF64,PQ48x8", "5,292 vectors", "nprobe 8", "0.988", "1.23 MB", "2.3 s", "64 lists"):
         assert part in said
+    assert said.startswith("index i1 built: IVF64")
+    assert "200 candidates hold: stored 0.999, evaluation 0.950" in said
+    updated = render.index({**INDEX, "action": "updated", "added": 1200, "removed": 3, "stage_one": {}})
+    assert updated.startswith("index i1 updated, 1,200 added, 3 removed: IVF64")
+    assert "candidates hold" not in updated
     assert "recall@10 not measured" in render.index({**INDEX, "recall_at_10": None})
 
 

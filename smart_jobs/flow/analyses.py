@@ -11,10 +11,10 @@ from deltalake.exceptions import DeltaError
 
 from smart_jobs import progress, schema
 from smart_jobs.evaluate import neighbours
-from smart_jobs.lake import catalog, table
+from smart_jobs.lake import catalog, matrices, table
 from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.records import JobError
-from smart_jobs.search import duplicates, hybrid
+from smart_jobs.search import duplicates
 from smart_jobs.settings import Sql
 
 PLACE = ["segment_id", "asset_id", "uri", "version", "page", "ordinal", "of"]
@@ -68,7 +68,7 @@ def _newest(tables: EncoderTables) -> DeltaTable:
 def _read(tables: EncoderTables, pooled: DeltaTable) -> tuple[pa.Table, np.ndarray]:
     """The places of all segments, in the order of their ids, and their vectors (n, d)."""
     rows = table.read(pooled, [*PLACE, "pooled"]).sort_by("segment_id")
-    return rows.select(PLACE), hybrid.matrix(rows["pooled"], tables.spec.dim)
+    return rows.select(PLACE), matrices.matrix(rows["pooled"], tables.spec.dim)
 
 
 def _near_duplicates(job: Sql, tables: EncoderTables) -> dict[str, Any]:

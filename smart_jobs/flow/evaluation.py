@@ -15,13 +15,13 @@ from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.evaluate import beir, scoring
 from smart_jobs.evaluate.scoring import Result, Scored
-from smart_jobs.flow import bringing, candidates
+from smart_jobs.flow import bringing, candidates, query_rows
 from smart_jobs.flow.candidates import Corpus
 from smart_jobs.index import build
-from smart_jobs.lake import layout, table
+from smart_jobs.lake import layout, matrices, table
 from smart_jobs.lake.layout import Lake, Snapshot
 from smart_jobs.lake.states import StatesReader
-from smart_jobs.records import Asset, Embedding, JobError, Side, text_digest
+from smart_jobs.records import Asset, Embedding, JobError, Side
 from smart_jobs.search import ann, hybrid
 from smart_jobs.settings import Evaluate
 
@@ -75,9 +75,10 @@ def dry_run(job: Evaluate) -> dict[str, Any]:
 
 
 def _asset(text: str, title: str, side: Side) -> Asset:
-    """An evaluation asset: its URI is the digest of its content, instruction and side, so it is encoded once."""
-    digest = text_digest(f"{title} {text}".strip(), "", side)
-    return Asset(f"eval:{digest}", SOURCE, digest, "row", len(text.encode()), title=title, text=text, side=side)
+    """An evaluation asset; its stamp is the digest in its URI."""
+    uri = query_rows.uri(text, title, side)
+    stamp = uri.removeprefix("eval:")
+    return Asset(uri, SOURCE, stamp, "row", len(text.encode()), title=title, text=text, side=side)
 
 
 def _documents(job: Evaluate) -> dict[str, Asset]:
@@ -117,7 +118,7 @@ def _embeddings(inner: Snapshot, queries: Mapping[str, Asset]) -> tuple[list[str
     rows = table.read(inner.pooled, ["asset_id", "segment_id", "pooled"], where)
     if not rows.num_rows:
         raise JobError("evaluate: none of the queries could be encoded; see `smart-jobs status`")
-    vectors = hybrid.matrix(rows["pooled"], inner.tables.spec.dim)
+    vectors = matrices.matrix(rows["pooled"], inner.tables.spec.dim)
     states = StatesReader(inner).read(rows["segment_id"].to_numpy())
     found = {
         asset: Embedding(vectors[i], states.values[states.offsets[i] : states.offsets[i + 1]])
@@ -130,7 +131,7 @@ def _embeddings(inner: Snapshot, queries: Mapping[str, Asset]) -> tuple[list[str
 def _two_stage(job: Evaluate, corpus: Corpus, vectors: np.ndarray) -> np.ndarray:
     """Which segments an index passes on: the lake's own index, or one of the task's candidates made for this run."""
     if job.suite.candidates == "lake":
-        rows = hybrid.stage_one(corpus.snapshot.tables, vectors, job.candidates, corpus.ids, filtered=False)
+        rows = hybrid.stage_one(corpus.snapshot, vectors, job.candidates, corpus.ids, filtered=False)
     else:
         stored = hybrid.pooled_vectors(corpus.snapshot, corpus.ids)
         plan = build.plan(len(corpus.ids), corpus.snapshot.tables.spec.dim)

@@ -5,13 +5,12 @@ from typing import Any
 
 from smart_jobs import progress, schema, storage
 from smart_jobs.flow import locate
-from smart_jobs.index import manifest, refresh
+from smart_jobs.index import manifest, refresh, steps
 from smart_jobs.index.manifest import Pin
-from smart_jobs.lake import layout, lease, table
+from smart_jobs.lake import layout, lease, matrices, table
 from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.lease import passed_over
 from smart_jobs.records import JobError, asset_id
-from smart_jobs.search import hybrid
 from smart_jobs.settings import Forget
 from smart_jobs.upkeep import evaluated, forget, forgotten
 from smart_jobs.upkeep import verify_indexes as indexes
@@ -85,15 +84,16 @@ def _relative(lakes: Sequence[Lake], uri: str, asset: str) -> set[str]:
 
 
 def _indexes(tables: EncoderTables, asset: str) -> int:
-    """Write the indexes again that were built from versions with the asset; how many."""
-    uri = tables.table_uri(schema.POOLED)
+    """Write the indexes again that were built from versions with the asset, drop unfinished ones; how many were."""
+    uri, root = tables.table_uri(schema.POOLED), storage.join(tables.uri, "indexes")
+    steps.discard(root)
     files, rewritten = set(forgotten.holders(uri, [asset])), 0
-    for folder in indexes.folders(storage.join(tables.uri, "indexes")):
+    for folder in indexes.folders(root):
         if not forget.held_in(uri, files, manifest.read(folder).built_from.version):
             continue
         snapshot = layout.snapshot(tables)
         rows = table.read(snapshot.pooled, ["segment_id", "pooled"]).sort_by("segment_id")
-        vectors = hybrid.matrix(rows["pooled"], tables.spec.dim)
+        vectors = matrices.matrix(rows["pooled"], tables.spec.dim)
         pins = snapshot.versions()
         pinned = [Pin.model_validate(pins[kind.name]) for kind in (schema.POOLED, schema.HIDDEN_STATES)]
         refresh.refresh(folder, rows["segment_id"].to_numpy(), vectors, *pinned)

@@ -168,10 +168,10 @@ def _leftovers(tables: EncoderTables) -> Going:
     going = {uri: info.size for uri, info in marks}
     root = storage.join(tables.uri, "indexes")
     finished = set(indexes.folders(root))
-    for uri, info in storage.list_files(root):
-        if uri.rpartition("/")[0] not in finished and info.mtime < datetime.now(UTC) - GRACE:
-            going[uri] = info.size
-    return going
+    unfinished = [(uri, info) for uri, info in storage.list_files(root) if uri.rpartition("/")[0] not in finished]
+    late = datetime.now(UTC) - GRACE
+    alive = {uri.rpartition("/")[0] for uri, info in unfinished if info.mtime >= late}  # a build that goes on
+    return going | {uri: info.size for uri, info in unfinished if uri.rpartition("/")[0] not in alive}
 
 
 def _shared(outer: Lake, lake: Lake, job: Maintain, done: Done) -> None:

@@ -18,7 +18,7 @@ from smart_jobs.flow import locate
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import AssetError, Embedding, Hits, JobError, Media, Segment, UsageError, Visual
-from smart_jobs.search import hybrid
+from smart_jobs.search import ann, hybrid
 from smart_jobs.settings import Search
 
 SHOWN = ["segment_id", "uri", "page", "start", "end", "title", "text"]
@@ -33,7 +33,7 @@ def run(job: Search) -> dict[str, Any]:
         progress.say(f"search: the lake also holds {other}; encoder={other} searches that")
     hybrid.allowed_ids(layout.snapshot(tables), job.where)  # says what is missing before a model is loaded
     if not job.exhaustive:
-        hybrid.load_index(tables)
+        _say_behind(tables)
     hits = hybrid.search(
         tables,
         [embed_query(tables, job)],
@@ -42,6 +42,7 @@ def run(job: Search) -> dict[str, Any]:
         weights=hybrid.Weights(job.lambda_pooled, job.lambda_late),
         where=job.where,
         exhaustive=job.exhaustive,
+        fresh=job.fresh,
     )
     return {"hits": _rows(tables, hits)}
 
@@ -51,10 +52,16 @@ def dry_run(job: Search) -> dict[str, Any]:
     _check(job)
     tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job)
     allowed = hybrid.allowed_ids(layout.snapshot(tables), job.where)
-    index = None if job.exhaustive else hybrid.load_index(tables)[1].index_id
-    scored = len(allowed) if job.exhaustive else min(job.candidates, len(allowed))
-    return {"dry_run": True, "encoder": tables.spec.full_name, "segments": len(allowed), "index": index,
-            "exactly_scored": scored}  # fmt: skip
+    made = None if job.exhaustive else hybrid.load_index(tables)[1]
+    scored = len(allowed) if made is None else min(job.candidates or made.candidates or ann.CANDIDATES, len(allowed))
+    return {"dry_run": True, "encoder": tables.spec.full_name, "segments": len(allowed),
+            "index": made and made.index_id, "exactly_scored": scored}  # fmt: skip
+
+
+def _say_behind(tables: EncoderTables) -> None:
+    late = hybrid.behind(layout.snapshot(tables), hybrid.load_index(tables)[1])
+    if late is not None:
+        progress.say(f"search: {late}")
 
 
 def _check(job: Search) -> None:

@@ -1,14 +1,13 @@
 """Choose, train, fill, save and load the faiss index over the pooled vectors of one encoder."""
 
-import contextlib
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import faiss
 import numpy as np
 
+from smart_jobs.index import training
 from smart_jobs.records import UsageError
 
 EXACT_BELOW = 1_000
@@ -34,7 +33,6 @@ CHECKED_ROWS = 65_536
 """Vectors that are checked in one go, so that temporaries stay small."""
 
 NORM_TOLERANCE = 1e-3
-SEED = 20_240_607
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,7 @@ def plan(vectors: int, dim: int, factory: str | None = None, nprobe: int | None 
     if nprobe is not None and nprobe < 1:
         raise UsageError(f"index.nprobe={nprobe}: at least one list has to be visited")
     if factory is not None:
+        factory = _with_lists(factory, vectors, dim)
         _check_factory(factory, vectors, dim)
         why = "the factory is the user's"
     elif vectors < EXACT_BELOW:
@@ -71,18 +70,34 @@ def plan(vectors: int, dim: int, factory: str | None = None, nprobe: int | None 
 
 def _choose(vectors: int, dim: int) -> tuple[str, str]:
     """The IVF-PQ factory for so many vectors, and why."""
-    points = min(vectors, TRAINING_BYTES // (4 * dim))
-    most = min(_wanted_lists(vectors), points // MIN_POINTS)
-    lists = 1 << (max(most, 1).bit_length() - 1)
-    bits = 8 if points >= EIGHT_BITS_FROM else 4
+    coarse, bits = _lists(vectors, dim), 8 if _points(vectors, dim) >= EIGHT_BITS_FROM else 4
     subs = _sub_quantisers(vectors, dim, bits)
-    factory = f"IVF{lists}{'_HNSW32' if lists >= HNSW_FROM else ''},PQ{subs}x{bits}np"
+    factory = f"{coarse},PQ{subs}x{bits}np"
+    lists = lists_of(factory)
     why = (
         f"IVF-PQ: {vectors:,} vectors in {lists:,} lists, each trained on about "
         f"{training_rows(factory, vectors, dim) // lists:,}; "
         f"{subs} x {bits} bits = {(subs * bits + 7) // 8:,} bytes a vector instead of {4 * dim:,}"
     )
     return factory, why
+
+
+def _points(vectors: int, dim: int) -> int:
+    """How many vectors there are to train on."""
+    return min(vectors, TRAINING_BYTES // (4 * dim))
+
+
+def _lists(vectors: int, dim: int) -> str:
+    """The first part of a factory: as many lists as searching wants and training allows, with a graph over many."""
+    most = min(_wanted_lists(vectors), _points(vectors, dim) // MIN_POINTS)
+    lists = 1 << (max(most, 1).bit_length() - 1)
+    return f"IVF{lists}{'_HNSW32' if lists >= HNSW_FROM else ''}"
+
+
+def _with_lists(factory: str, vectors: int, dim: int) -> str:
+    """`IVF,SQ8` with the number of lists that the number of vectors gives; any other as it is."""
+    coarse, comma, codes = factory.partition(",")
+    return f"{_lists(vectors, dim)},{codes}" if coarse == "IVF" and comma else factory
 
 
 def _wanted_lists(vectors: int) -> int:
@@ -155,14 +170,11 @@ def build(ids: np.ndarray, vectors: np.ndarray, plan: Plan) -> faiss.Index:
     whose vector is not finite or not of norm 1 (± 0.001). Nothing is written: a crash leaves nothing.
     """
     check_vectors(ids, vectors)
-    vectors = np.ascontiguousarray(vectors)
-    if not plan.factory.startswith("IVF"):
-        index = faiss.index_factory(vectors.shape[1], f"IDMap,{plan.factory}", faiss.METRIC_INNER_PRODUCT)
-    else:
-        index = faiss.index_factory(vectors.shape[1], plan.factory, faiss.METRIC_INNER_PRODUCT)
-        _train(index, _sample(vectors, training_rows(plan.factory, *vectors.shape)))
+    places = training.choose(np.arange(len(ids)), training_rows(plan.factory, *vectors.shape))
+    index = training.empty(plan.factory, vectors if len(places) == len(ids) else vectors[places])
+    index.add_with_ids(np.ascontiguousarray(vectors), ids)
+    if isinstance(index, faiss.IndexIVF):
         index.nprobe = plan.nprobe
-    index.add_with_ids(vectors, ids)
     return index
 
 
@@ -188,49 +200,13 @@ def check_vectors(ids: np.ndarray, vectors: np.ndarray) -> None:
             raise ValueError(f"the vector of id {ids[start + at]} has norm {norms[at]:.6g}, not 1")
 
 
-def _sample(vectors: np.ndarray, rows: int) -> np.ndarray:
-    """A seeded sample in the order of storage; all of them, uncopied, where `rows` is all."""
-    if rows >= len(vectors):
-        return vectors
-    return vectors[np.sort(np.random.default_rng(SEED).choice(len(vectors), rows, replace=False))]
+def changeable(factory: str) -> bool:
+    """Whether vectors can be added to and taken out of an index of this kind, and parts of it merged.
 
-
-def _train(index: faiss.IndexIVF, sample: np.ndarray) -> None:
-    """Train lists, then codes. faiss's warnings are about sizes that `plan` has settled: they are switched off."""
-    if len(sample) < index.nlist:
-        raise ValueError(f"{len(sample)} vectors cannot train {index.nlist} lists")
-    index.cp.min_points_per_centroid = 1
-    if hasattr(index, "pq"):
-        index.pq.cp.min_points_per_centroid = 1
-    if isinstance(index, faiss.IndexIVFPQ):
-        index.do_polysemous_training = False
-    centroids = faiss.IndexFlatIP(index.d)  # filled by train; Clustering.centroids is out of reach beside pymupdf
-    faiss.Clustering(index.d, index.nlist, index.cp).train(sample, centroids)
-    with _one_thread(), _blas_distances():
-        index.quantizer.add(centroids.reconstruct_n(0, index.nlist))
-        index.train(sample)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """No OpenMP: PQ's tiny k-means wait at barriers (two busy cores: 14 s, not 0.7), and HNSW promises no order."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _blas_distances() -> Iterator[None]:
-    """k-means by matrix products: faiss 1.15 takes a loop, ten times slower, while rows · dim < 128,000 (#5022)."""
-    before = faiss.cvar.distance_compute_blas_threshold
-    faiss.cvar.distance_compute_blas_threshold = 20
-    try:
-        yield
-    finally:
-        faiss.cvar.distance_compute_blas_threshold = before
+    Not where codes are packed for fast scans: in faiss 1.15.1 such an index finds other vectors than before once ids
+    have been removed and added again, and merging parts of one corrupts memory (docs/log.md).
+    """
+    return "fs" not in factory
 
 
 def search_parameters(index: faiss.Index, nprobe: int, selector: faiss.IDSelector | None = None) -> object:

@@ -29,11 +29,35 @@ class FileEntry(BaseModel):
     blake2b: str
 
 
+class Training(BaseModel):
+    """What an index was trained on, and what has come and gone since.
+
+    It was trained `at` that time on `rows` of the `vectors` that `version` of pooled had; `misfit` is the mean squared
+    distance of a sample of these from the centroids of their lists, null for an exact index. Since then `added` vectors
+    came, with a mean distance of `added_misfit`, and `removed` went.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: AwareDatetime
+    version: int = Field(ge=0)
+    vectors: int = Field(ge=0)
+    rows: int = Field(ge=0)
+    misfit: float | None
+    added: int = Field(0, ge=0)
+    removed: int = Field(0, ge=0)
+    added_misfit: float | None = None
+
+
 class Manifest(BaseModel):
     """One index: what it was built from, how, how good it is, and the files that make it up.
 
-    `encoder` is name-digest and `spec` the digest alone; `recall_at_10` is null where there was nothing to compare;
-    `bytes` is the sum over `files`.
+    `encoder` is name-digest and `spec` the digest alone; `bytes` is the sum over `files`. `recall_at_10` is that of its
+    ten first answers to stored vectors, null where there was nothing to compare. `stage_one` has, for each kind of
+    query, the share of the exact ten nearest among the candidates that are passed on: `candidates` of them, or the
+    default where that is null. Both were measured when it was trained or tuned; `tuned` is the share that lists and
+    candidates were chosen for. `rerank` says whether candidates are ordered by their stored vectors. `training` is null
+    in an index of an older release.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +79,11 @@ class Manifest(BaseModel):
     faiss_version: str
     train_seconds: float
     why: str
+    training: Training | None = None
+    rerank: bool = False
+    candidates: int | None = Field(None, ge=1)
+    tuned: float | None = Field(None, gt=0, le=1)
+    stage_one: Mapping[str, float] = {}
 
 
 def entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:

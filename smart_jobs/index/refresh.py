@@ -7,7 +7,7 @@ import numpy as np
 
 from smart_jobs import storage
 from smart_jobs.index import build, manifest
-from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
+from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin, Training
 
 
 def ids_of(index: faiss.Index) -> np.ndarray:
@@ -19,6 +19,37 @@ def ids_of(index: faiss.Index) -> np.ndarray:
     return np.concatenate([np.empty(0, np.int64), *parts])
 
 
+def change(index: faiss.Index, removed: np.ndarray, added: np.ndarray, vectors: np.ndarray) -> None:
+    """Take the ids `removed` (n,) out, add `added` (m,) with `vectors` (m, d). Raises ValueError for a double id."""
+    if len(removed):
+        index.remove_ids(np.ascontiguousarray(removed, np.int64))
+    if not len(added):
+        return
+    if len(twice := np.intersect1d(ids_of(index), added)):
+        raise ValueError(f"id {twice[0]} is there twice")
+    index.add_with_ids(np.ascontiguousarray(vectors), np.ascontiguousarray(added, np.int64))
+
+
+def again(
+    made: Manifest, index: faiss.Index, pins: tuple[Pin, Pin], training: Training | None, index_id: str
+) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest and files of an index that was changed, built from these pins of pooled and hidden_states.
+
+    Its time, and the recall that was measured, are those of the index that it was before.
+    """
+    files = {INDEX_FILE: build.save(index)}
+    update = {
+        "index_id": index_id,
+        "vectors": index.ntotal,
+        "built_from": pins[0],
+        "hidden_states": pins[1],
+        "bytes": sum(len(data) for data in files.values()),
+        "files": manifest.entries(files),
+        "training": training,
+    }
+    return made.model_copy(update=update), files
+
+
 def refresh(folder: str, ids: np.ndarray, vectors: np.ndarray, pooled: Pin, hidden_states: Pin) -> Manifest:
     """Write the index of `folder` again under an id of its own, and delete the old one.
 
@@ -27,25 +58,17 @@ def refresh(folder: str, ids: np.ndarray, vectors: np.ndarray, pooled: Pin, hidd
     """
     made = manifest.read(folder)
     index = build.load(manifest.read_index_bytes(folder, made))
-    before = ids_of(index)
-    if gone := np.setdiff1d(before, ids).tolist():
-        index.remove_ids(np.asarray(gone, np.int64))
-    fresh = ~np.isin(ids, before)
-    if fresh.any():
-        index.add_with_ids(np.ascontiguousarray(vectors[fresh]), ids[fresh])
-    files = {INDEX_FILE: build.save(index)}
-    again = made.model_copy(
-        update={
-            "index_id": f"{made.index_id}-{secrets.token_hex(3)}",
-            "vectors": len(ids),
-            "built_from": pooled,
-            "hidden_states": hidden_states,
-            "bytes": sum(len(data) for data in files.values()),
-            "files": manifest.entries(files),
-        }
+    before = ids_of(index) if build.changeable(made.factory) else np.empty(0, np.int64)
+    if not len(before):
+        index.reset()
+    gone, fresh = np.setdiff1d(before, ids), ~np.isin(ids, before)
+    change(index, gone, ids[fresh], vectors[fresh])
+    training = made.training and made.training.model_copy(
+        update={"added": made.training.added + int(fresh.sum()), "removed": made.training.removed + len(gone)}
     )
-    manifest.write(storage.join(folder.rpartition("/")[0], again.index_id), again, files)
+    new, files = again(made, index, (pooled, hidden_states), training, f"{made.index_id}-{secrets.token_hex(3)}")
+    manifest.write(storage.join(folder.rpartition("/")[0], new.index_id), new, files)
     storage.delete(storage.join(folder, manifest.MANIFEST))
     for name in made.files:
         storage.delete(storage.join(folder, name))
-    return again
+    return new

@@ -5,6 +5,12 @@ import numpy as np
 
 from smart_jobs.index.build import search_parameters
 
+CANDIDATES = 200
+"""Segments that stage one passes on, unless the index was tuned or the user says."""
+
+RERANKED = 4
+"""Answers of the index for each candidate that is left after they are put in the order of their stored vectors."""
+
 FEW = 64
 """A filter that lets through fewer than this times k ids is answered from all lists: nothing is saved by skipping."""
 
@@ -31,6 +37,29 @@ def candidates(
     if len(short) and probes < lists:
         ids[short], scores[short] = _search(index, queries[short], k, lists, selector)
     return ids, scores
+
+
+def present(index: faiss.Index, queries: np.ndarray, k: int, nprobe: int, there: np.ndarray) -> np.ndarray:
+    """The k best ids (q, k) int64 that are still `there` (sorted int64), best first; -1 where there are fewer.
+
+    As `candidates` where most of what the index holds is allowed: more is fetched and what has gone is left out, until
+    every query has k or has seen everything. Raises ValueError for wrong shapes.
+    """
+    if not len(there):
+        return np.full((len(queries), k), -1, np.int64)
+    fetched = k
+    while True:
+        fetched = min(fetched, max(index.ntotal, 1))
+        found, _ = candidates(index, queries, fetched, nprobe)
+        gone = there[np.searchsorted(there, found).clip(max=len(there) - 1)] != found
+        found[gone] = -1
+        if fetched >= index.ntotal or ((~gone).sum(axis=1) >= k).all():
+            break
+        fetched *= 2
+    order = np.argsort(found < 0, axis=1, kind="stable")[:, :k]
+    answer = np.full((len(queries), k), -1, np.int64)
+    answer[:, : order.shape[1]] = np.take_along_axis(found, order, axis=1)
+    return answer
 
 
 def _search(

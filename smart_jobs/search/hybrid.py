@@ -11,9 +11,9 @@ from deltalake.exceptions import DeltaError
 
 from smart_jobs import codec, storage
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.index import build, manifest
+from smart_jobs.index import build, difference, manifest
 from smart_jobs.index.manifest import Manifest
-from smart_jobs.lake import layout, table
+from smart_jobs.lake import layout, matrices, table
 from smart_jobs.lake.layout import EncoderTables, Snapshot
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import Embedding, Hits, JobError
@@ -36,19 +36,21 @@ class Weights:
         return self if spec.pooled_kind == "model" else Weights(0.0, self.late)
 
 
-def search(
+def search(  # noqa: PLR0913 (what a search can be told)
     tables: EncoderTables,
     queries: Sequence[Embedding],
     k: int,
     *,
-    candidates: int = 200,
+    candidates: int | None = None,
     weights: Weights = Weights(),
     where: str | None = None,
     exhaustive: bool = False,
+    fresh: bool = False,
 ) -> Hits:
     """The k best places for each query, as the id of each place's best segment; scores are exact.
 
-    In two stages the index passes `candidates` segments on; `exhaustive` scores every one. `where` is a SQL predicate
+    In two stages the index passes `candidates` segments on (None: as many as it was tuned for), and with `fresh` as
+    many of those that came after it was built, found exactly; `exhaustive` scores every one. `where` is a SQL predicate
     over pooled's columns. Equal scores are ordered by segment id. An encoder that is multi-vector only has NaN for its
     pooled scores, and the late score for the whole. Raises JobError where the lake is empty, the index is not built, or
     the predicate is wrong.
@@ -60,7 +62,8 @@ def search(
     if exhaustive:
         rows = np.broadcast_to(allowed, (len(queries), len(allowed)))
     else:
-        rows = stage_one(tables, np.stack([query.pooled for query in queries]), candidates, allowed, where is not None)
+        vectors = np.stack([query.pooled for query in queries])
+        rows = stage_one(snapshot, vectors, candidates, allowed, filtered=where is not None, fresh=fresh)
     found = np.unique(rows[rows >= 0])
     pooled, late = scores(snapshot, queries, found)
     outside = ~candidate_mask(rows, found)
@@ -109,14 +112,67 @@ def load_index(tables: EncoderTables) -> tuple[str, Manifest]:
 
 
 def stage_one(
-    tables: EncoderTables, pooled: np.ndarray, candidates: int, allowed: np.ndarray, filtered: bool
+    snapshot: Snapshot,
+    pooled: np.ndarray,
+    candidates: int | None,
+    allowed: np.ndarray,
+    *,
+    filtered: bool,
+    fresh: bool = False,
 ) -> np.ndarray:
-    """The index's candidates (q, c) int64 for queries (q, d), -1 for none; rows that have left the lake are passed."""
-    folder, made = load_index(tables)
+    """The index's candidates (q, c) int64 for queries (q, d), -1 for none; all of them are among `allowed` (sorted).
+
+    `filtered` says that a predicate has chosen those. With `fresh` as many columns follow for segments that came after
+    the index was built, nearest first. Raises JobError where it cannot be told which those are.
+    """
+    folder, made = load_index(snapshot.tables)
     index = build.load(manifest.read_index_bytes(folder, made))
-    selector = allowed if filtered or made.vectors != len(allowed) else None
-    ids, _ = ann.candidates(index, pooled, min(candidates, made.vectors), made.nprobe, selector)
-    return ids
+    wanted = candidates or made.candidates or ann.CANDIDATES
+    fetched = min(wanted * ann.RERANKED if made.rerank else wanted, max(made.vectors, 1))
+    if filtered:
+        ids, _ = ann.candidates(index, pooled, fetched, made.nprobe, allowed)
+    else:
+        ids = ann.present(index, pooled, fetched, made.nprobe, allowed)
+    if made.rerank:
+        ids = nearest(snapshot, pooled, ids, wanted)
+    if not fresh:
+        return ids
+    come = np.intersect1d(_come(snapshot, made), allowed)
+    return np.hstack([ids, nearest(snapshot, pooled, np.broadcast_to(come, (len(pooled), len(come))), wanted)])
+
+
+def _come(snapshot: Snapshot, made: Manifest) -> np.ndarray:
+    """The ids of what has come since the index was built."""
+    found = difference.since(made.built_from, snapshot.pooled)
+    if found is None:
+        raise JobError(f"fresh=true: what has come since index {made.index_id} was built cannot be told any more; "
+                       f"run `smart-jobs index lake={snapshot.tables.lake.uri}`")  # fmt: skip
+    return found.added
+
+
+def behind(snapshot: Snapshot, made: Manifest) -> str | None:
+    """How far an index is behind the table, in words; None where the rows are the same."""
+    found = difference.since(made.built_from, snapshot.pooled)
+    versions = f"{snapshot.pooled.version() - made.built_from.version:,} versions behind"
+    if found is None:
+        return f"index {made.index_id} is {versions}, and its own version cannot be read any more: build it again"
+    if found.nothing:
+        return None
+    return (f"index {made.index_id} is {versions}: {len(found.added):,} segments are not in it yet, "
+            f"{len(found.removed):,} of its have left; fresh=true includes them")  # fmt: skip
+
+
+def nearest(snapshot: Snapshot, pooled: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
+    """The best `k` at most of each query's ids `rows` (q, n), -1 for none, by exact pooled score, best first."""
+    found = np.unique(rows[rows >= 0])
+    if not len(found):
+        return rows[:, :k]
+    scores = pooled @ pooled_vectors(snapshot, found).T
+    scores[~candidate_mask(rows, found)] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    best = found[order]
+    best[np.isneginf(np.take_along_axis(scores, order, axis=1))] = -1
+    return np.asarray(best)
 
 
 def scores(snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,15 +191,7 @@ def pooled_vectors(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:
     """(n, d) float32 of the segments `ids` (n,), sorted."""
     rows = table.read(snapshot.pooled, ["segment_id", "pooled"], pc.field("segment_id").isin(ids))
     rows = rows.sort_by("segment_id")
-    return matrix(rows["pooled"], snapshot.tables.spec.dim)
-
-
-def matrix(column: pa.ChunkedArray, dim: int) -> np.ndarray:
-    """A list column of vectors as (n, dim) float32. Raises JobError where one has another length."""
-    values = column.combine_chunks()
-    if len(values) and pc.any(pc.not_equal(pc.list_value_length(values), dim)).as_py():
-        raise JobError(f"pooled: a vector that is not of {dim} dimensions; run `smart-jobs verify`")
-    return np.asarray(values.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(column), dim)
+    return matrices.matrix(rows["pooled"], snapshot.tables.spec.dim)
 
 
 def places(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:

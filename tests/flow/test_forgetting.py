@@ -147,6 +147,37 @@ def test_an_index_finds_all_others_and_not_this_one(tmp_path):
     assert len(indexes.folders(f"{tables.uri}/indexes")) == 2
 
 
+def test_what_an_unfinished_build_left_goes_too(tmp_path):
+    tables, _ = laden(tmp_path)
+    left = Path(tables.uri) / "indexes" / "building-1" / "part-00000.faiss"
+    left.parent.mkdir()
+    left.write_bytes(b"codes")
+    forget(tables)
+    assert not left.exists()
+
+
+def test_an_index_of_packed_codes_is_filled_again(tmp_path):
+    """Removing from such codes gives wrong answers in faiss 1.15.1."""
+    tables = make_lake(tmp_path)
+    folder = make_index(tables)
+    made = manifest.read(folder).model_copy(update={"index_id": "fs", "factory": "IVF8,PQ8x4fs", "dim": 16})
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((1_200, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    ids = np.arange(1_200, dtype=np.int64)
+    index = build.build(ids, vectors, build.plan(1_200, 16, "IVF8,PQ8x4fs"))
+    files = {"index.faiss": build.save(index)}
+    manifest.write(f"{tables.uri}/indexes/fs", made.model_copy(update={"files": manifest.entries(files)}), files)
+    new = refresh.refresh(f"{tables.uri}/indexes/fs", ids[200:], vectors[200:], made.built_from, made.hidden_states)
+    loaded = build.load(manifest.read_index_bytes(f"{tables.uri}/indexes/{new.index_id}", new))
+    index.reset()
+    index.add_with_ids(vectors[200:], ids[200:])
+    params = build.search_parameters(loaded, 8)
+    wanted, got = (each.search(vectors[:100], 10, params=params) for each in (index, loaded))
+    assert (wanted[1] == got[1]).all()
+    assert (got[1] >= 200).all()
+
+
 def test_an_inverted_file_is_written_again_without_training(tmp_path):
     random = np.random.default_rng(0)
     vectors = random.standard_normal((1200, 16)).astype(np.float32)

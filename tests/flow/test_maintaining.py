@@ -323,6 +323,20 @@ def test_leftovers_of_killed_runs_go(tmp_path):
     assert (index / "index.faiss").exists()
 
 
+def test_a_build_that_goes_on_keeps_what_it_made_hours_ago(tmp_path):
+    tables = make_lake(tmp_path)
+    old, young = (Path(tables.uri) / "indexes" / "building-1" / name for name in ("trained.faiss", "part-00007.faiss"))
+    old.parent.mkdir(parents=True)
+    for path in (old, young):
+        path.write_bytes(b"1")
+    os.utime(old, (0, 0))
+    maintain(tables)
+    assert old.exists()
+    os.utime(young, (0, 0))
+    maintain(tables)
+    assert not old.exists()
+
+
 def test_a_lake_of_evaluations_is_maintained_too(tmp_path):
     outer = make_lake(tmp_path)
     inner = make_lake(tmp_path / "evaluation", DOCS, CHANGED)

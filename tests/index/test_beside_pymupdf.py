@@ -18,7 +18,10 @@ for count in (500, 1500):
     index = build.load(build.save(build.build(ids[:count], vectors[:count], plan)))
     found, _ = ann.candidates(index, vectors[:5], 3, plan.nprobe, allowed=ids[:count])
     assert (found[:, 0] == ids[:5]).all(), found
-    assert check.recall(index, ids[:count], vectors[:count], plan.nprobe)[0] > 0.5
+    batches = lambda: [(ids[:count], vectors[:count])]
+    wide, _ = ann.candidates(index, vectors[:50], 11, plan.nprobe)
+    answers = check.others(wide, ids[:50], 10)
+    assert check.recalls(vectors[:50], ids[:50], [answers], [10], batches)[0, 0] > 0.5
 """
 
 

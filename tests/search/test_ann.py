@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smart_jobs.index import build
-from smart_jobs.search.ann import candidates
+from smart_jobs.search.ann import candidates, present
 
 DIM = 16
 FACTORIES = ("Flat", "IVF16,Flat", "IVF16_HNSW32,Flat", "IVF32,PQ16x4np", "IVF16_HNSW32,PQ16x4np")
@@ -136,3 +136,28 @@ def test_no_queries_give_no_rows(indexes):
 def test_wrong_shapes_are_refused(indexes, shape, k):
     with pytest.raises(ValueError, match="wanted k ≥ 1"):
         candidates(indexes["Flat"], np.zeros(shape, dtype=np.float32), k, 1)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("size", [1, 9, 40, 700, 1_490, 1_500])
+@pytest.mark.parametrize("k", [1, 10, 60])
+def test_what_has_left_is_passed_over_and_enough_are_found(corpus, indexes, name, size, k):
+    ids, vectors, _ = corpus
+    there = np.sort(np.random.default_rng(size).choice(ids, size, replace=False))
+    found = present(indexes[name], vectors[:40], k, 4, there)
+    assert found.shape == (40, k)
+    assert np.isin(found[found >= 0], there).all()
+    assert ((found >= 0).sum(axis=1) == min(k, size)).all()
+    assert all(len(set(row[row >= 0])) == min(k, size) for row in found)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_what_is_still_there_comes_in_the_exact_order(corpus, indexes, name):
+    ids, vectors, _ = corpus
+    there = np.sort(np.random.default_rng(4).choice(ids, 900, replace=False))
+    found = present(indexes[name], vectors[:40], 10, 32, there)
+    np.testing.assert_array_equal(found, exact(corpus, vectors[:40], 10, there)[0])
+
+
+def test_nothing_is_there_any_more(indexes, corpus):
+    assert (present(indexes["Flat"], corpus[1][:3], 4, 1, np.array([], np.int64)) == -1).all()

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from lake_making import make_committer, make_segment, make_tables
+from keeping import ingest
+from lake_making import Doc, Run, make_committer, make_segment, make_tables
 
 from smart_jobs import schema, storage
 from smart_jobs.index import build, manifest
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
-from smart_jobs.lake import layout, table, writer
+from smart_jobs.lake import layout, matrices, table, writer
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import Embedding, JobError
 from smart_jobs.search import hybrid
@@ -163,7 +164,7 @@ def add_index(tables: EncoderTables) -> None:
     """An exact index over everything in pooled, as `smart-jobs index` writes it."""
     snapshot = layout.snapshot(tables)
     rows = table.read(snapshot.pooled, ["segment_id", "pooled"]).sort_by("segment_id")
-    ids, vectors = rows["segment_id"].to_numpy(), hybrid.matrix(rows["pooled"], DIM)
+    ids, vectors = rows["segment_id"].to_numpy(), matrices.matrix(rows["pooled"], DIM)
     files = {INDEX_FILE: build.save(build.build(ids, vectors, build.plan(len(ids), DIM)))}
     pin = Pin(table_id=table.table_id(snapshot.pooled), version=snapshot.pooled.version())
     made = Manifest(
@@ -186,3 +187,46 @@ def test_equal_scores_are_ordered_by_segment_id(tmp_path):
     committer.commit()
     hits = hybrid.search(tables, [twin], 6, exhaustive=True)
     assert hits.ids[0].tolist() == sorted(segment.segment_id for segment in segments)
+
+
+def test_what_came_after_the_index_is_included_if_asked_and_what_left_never(tmp_path):
+    """The index is of another version than the table: stage one knows what is there, `fresh` what is new."""
+    old, new = [Doc(f"old{n}", "v1", "gggg") for n in range(30)], [Doc(f"new{n}", "v1", "ggg") for n in range(4)]
+    tables, few = make_tables(tmp_path, dim=DIM), Run(unit=240)
+    ingest(tables, old, few)
+    add_index(tables)
+    made = hybrid.load_index(tables)[1]
+    assert hybrid.behind(layout.snapshot(tables), made) is None
+    ingest(tables, [Doc("old0", "v2", "g"), *old[1:], *new], few)
+    asked = queries()
+    exact = hybrid.search(tables, asked, 10, exhaustive=True)
+    assert hybrid.search(tables, asked, 10, candidates=200, fresh=True).ids.tolist() == exact.ids.tolist()
+    there = hybrid.allowed_ids(layout.snapshot(tables), None)
+    come = hybrid.allowed_ids(layout.snapshot(tables), "uri LIKE 'new%' OR uri = 'old0'")
+    vectors = np.stack([query.pooled for query in asked])
+    for wanted in (10, 116, 200):
+        rows = hybrid.stage_one(layout.snapshot(tables), vectors, wanted, there, filtered=False)
+        assert np.isin(rows[rows >= 0], np.setdiff1d(there, come)).all()
+        assert ((rows >= 0).sum(axis=1) == min(wanted, 116)).all(), "over-fetched until there are enough"
+    both = hybrid.stage_one(layout.snapshot(tables), vectors, 5, there, filtered=False, fresh=True)
+    stored = hybrid.pooled_vectors(layout.snapshot(tables), come)
+    best = come[np.argsort(-(vectors @ stored.T), axis=1)[:, :5]]
+    np.testing.assert_array_equal(both[:, 5:], best)
+    behind = hybrid.behind(layout.snapshot(tables), made)
+    assert "13 segments are not in it yet, 4 of its have left; fresh=true" in behind
+    filtered = hybrid.search(tables, asked, 10, where="uri LIKE 'new%'", fresh=True)
+    only = hybrid.search(tables, asked, 10, where="uri LIKE 'new%'", exhaustive=True)
+    assert filtered.ids.tolist() == only.ids.tolist()
+
+
+def test_reranked_candidates_are_in_their_exact_order(stored):
+    """A coarse index passes on the exact nearest of four times as many."""
+    tables, content = stored
+    snapshot, asked = layout.snapshot(tables), np.stack([query.pooled for query in queries()])
+    ids = np.array(sorted(content))
+    rows = np.stack([np.random.default_rng(n).permutation(ids)[:40] for n in range(len(asked))])
+    rows[:, -3:] = -1
+    for query, row, found in zip(asked, rows, hybrid.nearest(snapshot, asked, rows, 12), strict=True):
+        wanted = sorted(row[row >= 0], key=lambda i: -float(content[i][1].pooled @ query))[:12]
+        assert found.tolist() == wanted
+    assert (hybrid.nearest(snapshot, asked, rows[:, -3:], 2) == -1).all()
