@@ -15,13 +15,13 @@ from smart_jobs.index import build, manifest
 from smart_jobs.index.manifest import Manifest
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.layout import EncoderTables, Snapshot
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.states import Ragged, StatesReader
 from smart_jobs.records import Embedding, Hits, JobError
-from smart_jobs.search import ann, maxsim
+from smart_jobs.search import ann, maxsim, nearest
 
 PLACE = ["segment_id", "asset_id", "page", "start"]
-CHUNK = 4096
-"""Segments whose states are held at a time."""
+HELD = 512 << 20
+"""Bytes of stored states that are held at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,7 @@ def search(
     else:
         rows = stage_one(tables, np.stack([query.pooled for query in queries]), candidates, allowed, where is not None)
     found = np.unique(rows[rows >= 0])
-    pooled, late = scores(snapshot, queries, found)
-    outside = ~candidate_mask(rows, found)
-    for matrix in (pooled, late):
-        matrix[outside] = -np.inf
-    hits = _rank(snapshot, found, pooled, late, k, weights.of(tables.spec))
+    hits = _best(snapshot, queries, found, candidate_mask(rows, found), k, weights.of(tables.spec))
     if tables.spec.pooled_kind != "model":
         hits.pooled[hits.ids >= 0] = np.nan
     return hits
@@ -121,14 +117,20 @@ def stage_one(
 
 def scores(snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Exact pooled and late scores, (q, n) float32 each, of every query with the segments `ids` (n,), sorted."""
-    vectors = pooled_vectors(snapshot, ids)
-    pooled = np.stack([query.pooled for query in queries]) @ vectors.T
-    stacked = maxsim.ragged([codec.unit(query.states) for query in queries])
-    reader = StatesReader(snapshot)
-    late = np.empty((len(queries), len(ids)), np.float32)
-    for start in range(0, len(ids), CHUNK):
-        late[:, start : start + CHUNK] = maxsim.late(stacked, reader.read(ids[start : start + CHUNK]))
-    return pooled, late
+    stacked, late = _stacked(queries), np.empty((len(queries), len(ids)), np.float32)
+    for which, documents in StatesReader(snapshot).packed(ids, HELD):
+        late[:, which] = maxsim.late(stacked, documents)
+    return pooled_scores(snapshot, queries, ids), late
+
+
+def pooled_scores(snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray) -> np.ndarray:
+    """Exact cosines (q, n) float32 of every query with the segments `ids` (n,), sorted."""
+    scores: np.ndarray = np.stack([query.pooled for query in queries]) @ pooled_vectors(snapshot, ids).T
+    return scores
+
+
+def _stacked(queries: Sequence[Embedding]) -> Ragged:
+    return maxsim.ragged([codec.unit(query.states) for query in queries])
 
 
 def pooled_vectors(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:
@@ -154,19 +156,20 @@ def places(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:
     return np.asarray(keys.combine_chunks().dictionary_encode().indices)
 
 
-def _rank(snapshot: Snapshot, ids: np.ndarray, pooled: np.ndarray, late: np.ndarray, k: int, weights: Weights) -> Hits:
-    total = weights.pooled * pooled + weights.late * late
-    total[~np.isfinite(pooled)] = -np.inf
-    where = places(snapshot, ids)
-    hits = _none(len(pooled), k)
-    for row in range(len(pooled)):
-        order = np.lexsort((ids, -total[row]))
-        order = order[total[row][order] > -np.inf]
-        _, first = np.unique(where[order], return_index=True)
-        best = order[np.sort(first)][:k]
-        n = len(best)
-        hits.ids[row, :n], hits.scores[row, :n] = ids[best], total[row][best]
-        hits.pooled[row, :n], hits.late[row, :n] = pooled[row][best], late[row][best]
+def _best(
+    snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray, mask: np.ndarray, k: int, weights: Weights
+) -> Hits:
+    """The k best places of the segments `ids` (n,), sorted, that each query's `mask` (q, n) lets through."""
+    pooled, where = pooled_scores(snapshot, queries, ids), places(snapshot, ids)
+    known = np.where(mask, weights.pooled * pooled, np.float32(-np.inf))
+    blocks = (
+        nearest.Block(ids[which], where[which], known[:, which], documents)
+        for which, documents in StatesReader(snapshot).packed(ids, HELD)
+    )
+    best = nearest.best(_stacked(queries), blocks, k, weights.late)
+    hits = Hits(best.ids, best.scores, np.full_like(best.scores, -np.inf), best.late)
+    row, column = np.nonzero(best.ids >= 0)
+    hits.pooled[row, column] = pooled[row, np.searchsorted(ids, best.ids[row, column])]
     return hits
 
 
