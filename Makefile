@@ -30,6 +30,7 @@ bench: $(READY)
 	$(RUN) -m tests.bench.codecs
 	$(RUN) -m tests.bench.states
 	$(RUN) -m tests.bench.planning
+	$(RUN) -m tests.bench.maxsim
 
 faults: $(READY)
 	@for seed in $$(seq 1 $(or $(TIMES),10)); do \
