@@ -50,7 +50,8 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS) -> n
             parts = (_best(part, np.diff(bounds).clip(max=len(part)).tolist()) for part in found)
             best = functools.reduce(torch.maximum, parts) * tokens.steps
             starts = queries.offsets[first : last + 1]
-            sums = np.add.reduceat(best.cpu().numpy().astype(np.float64), starts[:-1] - starts[0], axis=1)
+            each = best[:, : starts[-1] - starts[0]].cpu().numpy().astype(np.float64)
+            sums = np.add.reduceat(each, starts[:-1] - starts[0], axis=1)
             result[first:last, begin:end] = (sums / np.diff(starts)).T
     return result
 
