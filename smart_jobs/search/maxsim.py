@@ -12,10 +12,10 @@ from smart_jobs import codec
 from smart_jobs.lake.states import Packed, Ragged, runs
 from smart_jobs.search import products
 
-TILE_BYTES, TILE_TOKENS = 4 << 20, 1024
+TILE_BYTES, TILE_TOKENS = 4 << 20, 4096
 """What is multiplied at a time of the documents: bytes as they enter the product, and tokens."""
-TILE_COLUMNS = 2048
-"""What of the queries, in columns of the product; or one query. So the products take 8 MiB, which stay in a cache."""
+TILE_COLUMNS, TILE_PRODUCTS = 2048, 1 << 21
+"""What of the queries, in columns of the product, or one query; and the most products, whose 8 MiB stay in a cache."""
 ROUNDING = 1e-6
 """What float32 adds to a bound, for states of norm 1."""
 
@@ -40,8 +40,9 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS) -> n
         (first, last, products.tokens(queries.values[slice(*queries.offsets[[first, last]])], documents.codec, digits))
         for first, last in runs(queries.offsets, TILE_COLUMNS // digits)
     ]
-    most = _tile_tokens(documents)
-    space = products.Space.of(most * max((tokens.columns.shape[1] for _, _, tokens in blocks), default=0))
+    widest = max((tokens.columns.shape[1] for _, _, tokens in blocks), default=1)
+    most = _tile_tokens(documents, widest)
+    space = products.Space.of(most * widest)
     for begin, end in runs(documents.offsets, most):
         bounds = documents.offsets[begin : end + 1]
         tiles = [products.tile(documents, at, min(at + most, bounds[-1])) for at in range(bounds[0], bounds[-1], most)]
@@ -56,10 +57,10 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS) -> n
     return result
 
 
-def _tile_tokens(documents: Packed) -> int:
-    """Tokens of these documents that are multiplied at a time."""
+def _tile_tokens(documents: Packed, columns: int) -> int:
+    """Tokens of these documents that are multiplied at a time with so many columns."""
     size = documents.dim * (1 if documents.codec in codec.FACTORS else 4)
-    return max(1, min(TILE_TOKENS, TILE_BYTES // size))
+    return max(1, min(TILE_TOKENS, TILE_BYTES // size, TILE_PRODUCTS // columns))
 
 
 def slack(queries: Ragged, documents: Packed) -> np.ndarray:
