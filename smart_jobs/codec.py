@@ -26,11 +26,15 @@ CODECS: tuple[Codec, ...] = get_args(Codec)
 """From the finest to the coarsest."""
 
 LEVELS = {"int8": 127, "int4": 7}
+FACTORS: dict[Codec, str] = {"int8": "<f4", "int4": "<f2", "binary": "<f4"}
+"""The type of the number that stands before the codes for each row, where a row decodes to a number times integers."""
 BF16_MAX = np.array(0x7F7F0000, np.uint32).view(np.float32)
 NEAR = 4e-6
 """How far from 1 the squared norm of a normalised row may be: rounding reaches 1e-6 at 8,192 dimensions."""
 SIGNS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32) * 2 - 1
 """The eight signs that a byte stands for."""
+SIGN_CODES = SIGNS.astype(np.int8).view(np.uint64)[:, 0]
+"""The same as eight int8 in one word."""
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -121,17 +125,45 @@ def _check_size(data: bytes | memoryview, n_tokens: int, dim: int, codec: Codec)
 
 def size(n_tokens: int, dim: int, codec: Codec) -> int:
     """Bytes of `n_tokens` states of `dim` dimensions."""
+    return (factor_bytes(codec) + row_bytes(dim, codec)) * n_tokens
+
+
+def factor_bytes(codec: Codec) -> int:
+    """Bytes of a row's factor: those of a value's n rows come first, then their codes row by row."""
+    return np.dtype(FACTORS[codec]).itemsize if codec in FACTORS else 0
+
+
+def row_bytes(dim: int, codec: Codec) -> int:
+    """Bytes of a row's codes, its factor not among them."""
     match codec:
         case "float32":
-            return 4 * dim * n_tokens
+            return 4 * dim
         case "bf16":
-            return 2 * dim * n_tokens
+            return 2 * dim
         case "int8":
-            return (4 + dim) * n_tokens
+            return dim
         case "int4":
-            return (2 + (dim + 1) // 2) * n_tokens
+            return (dim + 1) // 2
         case "binary":
-            return (4 + (dim + 7) // 8) * n_tokens
+            return (dim + 7) // 8
+
+
+def integers(rows: np.ndarray, codec: Codec) -> np.ndarray:
+    """The codes (n, row_bytes) uint8 of a codec with factors as int8 (n, w), w ≥ d: row i decodes to factor_i times it.
+
+    What stands past the last dimension means nothing.
+    """
+    match codec:
+        case "int4":
+            pairs = rows.view(np.int8)
+            codes = np.empty((len(rows), 2 * rows.shape[1]), np.int8)
+            np.right_shift(pairs << 4, 4, out=codes[:, : rows.shape[1]])
+            np.right_shift(pairs, 4, out=codes[:, rows.shape[1] :])
+            return codes
+        case "binary":
+            return SIGN_CODES.take(rows).view(np.int8)
+        case _:
+            return rows.view(np.int8)
 
 
 def _bf16(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ from smart_jobs.lake import failures, groups, known, layout, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.lease import Lease, passed_over
-from smart_jobs.records import Asset, AssetError, Embedding, Planned, Segment, segment_id, text_digest
+from smart_jobs.lake.states import Packed
+from smart_jobs.records import Asset, AssetError, Codec, Embedding, Planned, Segment, segment_id, text_digest
 
 DIM = 4
 
@@ -60,6 +61,17 @@ def state_rows(*columns) -> pa.Table:
     unsaid = [pa.nulls(len(columns[0]), kinds.field(name).type) for name in schema.TOKENS]
     said = [column if isinstance(column, pa.ChunkedArray) else pa.array(column) for column in columns]
     return pa.table([*said, *unsaid], schema=kinds)
+
+
+def pack(documents: Sequence[np.ndarray], name: Codec) -> Packed:
+    """States (n_i, d) of several segments as the codec stores them."""
+    values = [np.frombuffer(codec.encode(rows, name), np.uint8) for rows in documents]
+    heads = [codec.factor_bytes(name) * len(rows) for rows in documents]
+    factors = np.concatenate([value[:head] for value, head in zip(values, heads, strict=True)])
+    codes = np.concatenate([value[head:] for value, head in zip(values, heads, strict=True)])
+    dim = documents[0].shape[1]
+    offsets = np.cumsum([0, *map(len, documents)])
+    return Packed(name, dim, factors.view(codec.FACTORS.get(name, "<f4")), codes.reshape(offsets[-1], -1), offsets)
 
 
 def make_segment(uri: str, version: str, ordinal: int, of: int, text: str = "g") -> Segment:

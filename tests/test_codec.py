@@ -8,9 +8,9 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from lake_making import pack
 
 from smart_jobs import codec
-from smart_jobs.lake.states import Ragged
 from smart_jobs.search import maxsim
 
 SHAPES = st.tuples(st.integers(1, 8), st.integers(1, 19))
@@ -185,9 +185,7 @@ def test_a_late_score_is_off_by_no_more_than_its_tokens(n_query, n_documents, se
     documents = [
         random.standard_normal((int(random.integers(1, 9)), 24)).astype(np.float32) for _ in range(n_documents)
     ]
-    offsets = np.cumsum([0, *map(len, documents)])
-    stored = Ragged(np.concatenate([decoded(rows, name) for rows in documents]), offsets)
-    found = maxsim.late(maxsim.ragged([query]), stored)[0]
+    found = maxsim.late(maxsim.ragged([query]), pack(documents, name))[0]
     wanted = [(query.astype(np.float64) @ exact(rows).T).max(axis=1).mean() for rows in documents]
     assert (np.abs(found - wanted) <= [bounds(rows, name).max() + 1e-5 for rows in documents]).all()
 

@@ -1,6 +1,6 @@
 """The hidden states of given segments, read at the bytes where they lie."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
@@ -27,6 +27,28 @@ class Ragged:
     offsets: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """States of s segments as `codec` stores them, without padding; segment i is rows offsets[i]:offsets[i+1].
+
+    `rows` (Σn, bytes of a row's codes) uint8, and `factors` (Σn,), none where the codec has none.
+    """
+
+    codec: Codec
+    dim: int
+    factors: np.ndarray
+    rows: np.ndarray
+    offsets: np.ndarray
+
+    def take(self, segments: np.ndarray) -> "Packed":
+        """A copy of some segments, in the order of their places (c,)."""
+        bounds = [(self.offsets[i], self.offsets[i + 1]) for i in segments.tolist()]
+        offsets = np.concatenate([[0], np.cumsum([end - begin for begin, end in bounds], dtype=np.int64)])
+        rows = np.concatenate([self.rows[:0], *(self.rows[begin:end] for begin, end in bounds)])
+        factors = np.concatenate([self.factors[:0], *(self.factors[begin:end] for begin, end in bounds)])
+        return Packed(self.codec, self.dim, factors, rows, offsets)
+
+
 NO_TOKENS = pa.schema([schema.HIDDEN_STATES.columns.field(name) for name in schema.TOKENS]).empty_table()
 
 
@@ -35,6 +57,18 @@ def _tokens(offsets: pa.Table) -> pa.Table:
     if "token_kinds" in offsets.column_names:
         return offsets.select(schema.TOKENS)
     return pa.table([pa.nulls(len(offsets), field.type) for field in NO_TOKENS.schema], NO_TOKENS.schema)
+
+
+def runs(ends: np.ndarray, most: int) -> list[tuple[int, int]]:
+    """Runs [first, last) of n things that reach from ends[i] to ends[i+1], each of at most `most`, or of one thing."""
+    found: list[tuple[int, int]] = []
+    first, n = 0, len(ends) - 1
+    while first < n:
+        last = int(np.searchsorted(ends, ends[first] + most, side="right")) - 1
+        last = min(max(last, first + 1), n)
+        found.append((first, last))
+        first = last
+    return found
 
 
 class StatesReader:
@@ -93,6 +127,49 @@ class StatesReader:
         self._by_file(at, decode)
         return Ragged(values, offsets)
 
+    def packed(self, segment_ids: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, Packed]]:
+        """The states of (s,) int64 ids as they are stored, and which of the ids they are (c,): all, each once.
+
+        A run of ids at a time, of at most `most` bytes or of one segment, and a codec at a time; nothing is copied.
+        Raises JobError for an id that the snapshot lacks.
+        """
+        at = self._positions(segment_ids)
+        coded = np.array([codec.CODECS.index(name) for name in self._codecs], np.int64)[self._file[at]]
+        for number, name in enumerate(codec.CODECS):
+            which = np.flatnonzero(coded == number)
+            ends = np.concatenate([[0], np.cumsum(self._length[at[which]], dtype=np.int64)])
+            for first, last in runs(ends, most):
+                yield which[first:last], self._pack(at[which[first:last]], name)
+
+    def _pack(self, at: np.ndarray, name: Codec) -> Packed:
+        """What lies at these positions of the offsets, all of one codec."""
+        offsets = np.concatenate([[0], np.cumsum(self._n[at], dtype=np.int64)])
+        dim, head = self._tables.spec.dim, codec.factor_bytes(name)
+        factors = np.empty(offsets[-1] if head else 0, codec.FACTORS.get(name, "<f4"))
+        rows = np.empty((offsets[-1], codec.row_bytes(dim, name)), np.uint8)
+        self._check_lengths(at, name)
+
+        def fetch(chosen: np.ndarray) -> None:
+            starts: list[int] = []
+            parts: list[memoryview] = []
+            for i, start in zip(chosen.tolist(), self._offset[at[chosen]].tolist(), strict=True):
+                begin, end = offsets[i], offsets[i + 1]
+                if head:
+                    starts.append(start)
+                    parts.append(factors[begin:end].view(np.uint8).data)
+                starts.append(start + head * int(end - begin))
+                parts.append(rows[begin:end].reshape(-1).data)
+            storage.read_into(self._uri(at[chosen[0]]), starts, parts)
+
+        self._by_file(at, fetch)
+        return Packed(name, dim, factors, rows, offsets)
+
+    def _check_lengths(self, at: np.ndarray, name: Codec) -> None:
+        wrong = self._length[at] != codec.size(1, self._tables.spec.dim, name) * self._n[at]
+        if wrong.any():
+            raise JobError(f"segment {self._ids[at[wrong]][0]}: its states have not the length of {name}; "
+                           "run `smart-jobs verify`")  # fmt: skip
+
     def stored(self, segment_ids: np.ndarray) -> pa.Table:
         """The rows of (s,) int64 ids as they are stored, in their order, in the schema of hidden_states."""
         at = self._positions(segment_ids)
@@ -139,5 +216,8 @@ class StatesReader:
 
     def _fetch(self, at: np.ndarray, parts: Sequence[memoryview]) -> None:
         """Fill `parts` with the values at these positions of the offsets, all in one file."""
-        name = self._files[self._file[at[0]]]
-        storage.read_into(storage.join(self._root, name), self._offset[at].tolist(), parts)
+        storage.read_into(self._uri(at[0]), self._offset[at].tolist(), parts)
+
+    def _uri(self, at: np.int64) -> str:
+        """The file that this position of the offsets lies in."""
+        return storage.join(self._root, self._files[self._file[at]])

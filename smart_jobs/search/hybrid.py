@@ -15,13 +15,13 @@ from smart_jobs.index import build, difference, manifest
 from smart_jobs.index.manifest import Manifest
 from smart_jobs.lake import layout, matrices, table
 from smart_jobs.lake.layout import EncoderTables, Snapshot
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.states import Ragged, StatesReader
 from smart_jobs.records import Embedding, Hits, JobError
-from smart_jobs.search import ann, maxsim
+from smart_jobs.search import ann, maxsim, nearest
 
 PLACE = ["segment_id", "asset_id", "page", "start"]
-CHUNK = 4096
-"""Segments whose states are held at a time."""
+HELD = 512 << 20
+"""Bytes of stored states that are held at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,7 @@ def search(  # noqa: PLR0913 (what a search can be told)
         vectors = np.stack([query.pooled for query in queries])
         rows = stage_one(snapshot, vectors, candidates, allowed, filtered=where is not None, fresh=fresh)
     found = np.unique(rows[rows >= 0])
-    pooled, late = scores(snapshot, queries, found)
-    outside = ~candidate_mask(rows, found)
-    for matrix in (pooled, late):
-        matrix[outside] = -np.inf
-    hits = _rank(snapshot, found, pooled, late, k, weights.of(tables.spec))
+    hits = _best(snapshot, queries, found, candidate_mask(rows, found), k, weights.of(tables.spec))
     if tables.spec.pooled_kind != "model":
         hits.pooled[hits.ids >= 0] = np.nan
     return hits
@@ -134,11 +130,11 @@ def stage_one(
     else:
         ids = ann.present(index, pooled, fetched, made.nprobe, allowed)
     if made.rerank:
-        ids = nearest(snapshot, pooled, ids, wanted)
+        ids = closest(snapshot, pooled, ids, wanted)
     if not fresh:
         return ids
     come = np.intersect1d(_come(snapshot, made), allowed)
-    return np.hstack([ids, nearest(snapshot, pooled, np.broadcast_to(come, (len(pooled), len(come))), wanted)])
+    return np.hstack([ids, closest(snapshot, pooled, np.broadcast_to(come, (len(pooled), len(come))), wanted)])
 
 
 def _come(snapshot: Snapshot, made: Manifest) -> np.ndarray:
@@ -162,7 +158,7 @@ def behind(snapshot: Snapshot, made: Manifest) -> str | None:
             f"{len(found.removed):,} of its have left; fresh=true includes them")  # fmt: skip
 
 
-def nearest(snapshot: Snapshot, pooled: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
+def closest(snapshot: Snapshot, pooled: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:
     """The best `k` at most of each query's ids `rows` (q, n), -1 for none, by exact pooled score, best first."""
     found = np.unique(rows[rows >= 0])
     if not len(found):
@@ -177,14 +173,20 @@ def nearest(snapshot: Snapshot, pooled: np.ndarray, rows: np.ndarray, k: int) ->
 
 def scores(snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Exact pooled and late scores, (q, n) float32 each, of every query with the segments `ids` (n,), sorted."""
-    vectors = pooled_vectors(snapshot, ids)
-    pooled = np.stack([query.pooled for query in queries]) @ vectors.T
-    stacked = maxsim.ragged([codec.unit(query.states) for query in queries])
-    reader = StatesReader(snapshot)
-    late = np.empty((len(queries), len(ids)), np.float32)
-    for start in range(0, len(ids), CHUNK):
-        late[:, start : start + CHUNK] = maxsim.late(stacked, reader.read(ids[start : start + CHUNK]))
-    return pooled, late
+    stacked, late = _stacked(queries), np.empty((len(queries), len(ids)), np.float32)
+    for which, documents in StatesReader(snapshot).packed(ids, HELD):
+        late[:, which] = maxsim.late(stacked, documents)
+    return pooled_scores(snapshot, queries, ids), late
+
+
+def pooled_scores(snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray) -> np.ndarray:
+    """Exact cosines (q, n) float32 of every query with the segments `ids` (n,), sorted."""
+    scores: np.ndarray = np.stack([query.pooled for query in queries]) @ pooled_vectors(snapshot, ids).T
+    return scores
+
+
+def _stacked(queries: Sequence[Embedding]) -> Ragged:
+    return maxsim.ragged([codec.unit(query.states) for query in queries])
 
 
 def pooled_vectors(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:
@@ -202,19 +204,20 @@ def places(snapshot: Snapshot, ids: np.ndarray) -> np.ndarray:
     return np.asarray(keys.combine_chunks().dictionary_encode().indices)
 
 
-def _rank(snapshot: Snapshot, ids: np.ndarray, pooled: np.ndarray, late: np.ndarray, k: int, weights: Weights) -> Hits:
-    total = weights.pooled * pooled + weights.late * late
-    total[~np.isfinite(pooled)] = -np.inf
-    where = places(snapshot, ids)
-    hits = _none(len(pooled), k)
-    for row in range(len(pooled)):
-        order = np.lexsort((ids, -total[row]))
-        order = order[total[row][order] > -np.inf]
-        _, first = np.unique(where[order], return_index=True)
-        best = order[np.sort(first)][:k]
-        n = len(best)
-        hits.ids[row, :n], hits.scores[row, :n] = ids[best], total[row][best]
-        hits.pooled[row, :n], hits.late[row, :n] = pooled[row][best], late[row][best]
+def _best(
+    snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray, mask: np.ndarray, k: int, weights: Weights
+) -> Hits:
+    """The k best places of the segments `ids` (n,), sorted, that each query's `mask` (q, n) lets through."""
+    pooled, where = pooled_scores(snapshot, queries, ids), places(snapshot, ids)
+    known = np.where(mask, weights.pooled * pooled, np.float32(-np.inf))
+    blocks = (
+        nearest.Block(ids[which], where[which], known[:, which], documents)
+        for which, documents in StatesReader(snapshot).packed(ids, HELD)
+    )
+    best = nearest.best(_stacked(queries), blocks, k, weights.late)
+    hits = Hits(best.ids, best.scores, np.full_like(best.scores, -np.inf), best.late)
+    row, column = np.nonzero(best.ids >= 0)
+    hits.pooled[row, column] = pooled[row, np.searchsorted(ids, best.ids[row, column])]
     return hits
 
 

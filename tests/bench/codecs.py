@@ -30,6 +30,7 @@ from smart_jobs.lake.states import Ragged, StatesReader
 from smart_jobs.records import Codec
 from smart_jobs.search import hybrid, maxsim
 from tests.fixtures import FIXTURES
+from tests.lake_making import pack
 
 VARIANTS: list[tuple[Codec, int]] = [
     *((name, 1) for name in codec.CODECS),
@@ -132,13 +133,9 @@ def quality(name: str, found: Encoded) -> None:
 
 
 def late_scores(queries: Ragged, documents: Sequence[np.ndarray], kind: Codec) -> np.ndarray:
-    """(q, n) float32, a chunk of documents decoded at a time."""
-    parts = []
-    for start in range(0, len(documents), 1024):
-        chunk = documents[start : start + 1024]
-        stored = [codec.decode(codec.encode(rows, kind), *rows.shape, kind) for rows in chunk]
-        parts.append(maxsim.late(queries, maxsim.ragged(stored)))
-    return np.hstack(parts)
+    """(q, n) float32, a chunk of documents at a time."""
+    starts = range(0, len(documents), 1024)
+    return np.hstack([maxsim.late(queries, pack(documents[start : start + 1024], kind)) for start in starts])
 
 
 def ndcg(found: Encoded, scores: np.ndarray) -> np.ndarray:

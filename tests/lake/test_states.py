@@ -16,7 +16,7 @@ from smart_jobs import codec, schema, storage
 from smart_jobs.lake import groups, known, layout, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.states import StatesReader, runs
 from smart_jobs.records import Embedding, JobError
 from smart_jobs.upkeep.transcode import transcode
 
@@ -56,9 +56,46 @@ def test_any_ids_in_any_order_give_their_states_in_that_order(lake, data):
     np.testing.assert_array_equal(found.values, np.concatenate(parts) if parts else np.empty((0, 4), np.float32))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(0, 200))
+def test_packed_gives_each_id_once_as_it_is_stored_and_no_more_bytes_than_asked(lake, data, most):
+    tables, expected = lake
+    ids = np.array(data.draw(st.lists(st.sampled_from(sorted(expected)), max_size=20)), np.int64)
+    reader, seen = StatesReader(layout.snapshot(tables)), []
+    for which, found in reader.packed(ids, most):
+        stored = reader.stored(ids[which])["states"].to_pylist()
+        assert len(which) == 1 or sum(map(len, stored)) <= most
+        for i, value in enumerate(stored):
+            rows = slice(found.offsets[i], found.offsets[i + 1])
+            assert found.factors[rows].tobytes() + found.rows[rows].tobytes() == value
+            states = codec.decode(value, len(found.rows[rows]), found.dim, found.codec)
+            np.testing.assert_array_equal(states, expected[ids[which][i]])
+        seen += which.tolist()
+    assert sorted(seen) == list(range(len(ids)))
+
+
+@given(st.lists(st.integers(1, 9), max_size=20), st.integers(0, 40))
+def test_runs_cover_everything_once_within_their_size(sizes, most):
+    ends = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    found = runs(ends, most)
+    assert [i for first, last in found for i in range(first, last)] == list(range(len(sizes)))
+    assert all(last - first == 1 or ends[last] - ends[first] <= most for first, last in found)
+
+
+def test_some_of_what_is_packed_is_a_copy_of_those_segments(lake):
+    tables, expected = lake
+    ids = np.array(sorted(expected))[:8]
+    reader = StatesReader(layout.snapshot(tables))
+    [(_, whole)], [(_, wanted)] = (list(reader.packed(some, 1 << 20)) for some in (ids, ids[[5, 0, 6]]))
+    found = whole.take(np.array([5, 0, 6]))
+    for name in ("factors", "rows", "offsets"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+
+
 def test_an_empty_lake_has_no_states_and_says_so(tmp_path):
     reader = StatesReader(layout.snapshot(make_tables(tmp_path)))
     assert reader.read(np.empty(0, np.int64)).values.shape == (0, 4)
+    assert not list(reader.packed(np.empty(0, np.int64), 1))
     with pytest.raises(JobError, match="segment 7: "):
         reader.read(np.array([7]))
 
@@ -83,6 +120,8 @@ def test_stored_queries_keep_full_precision_beside_documents_of_any_codec(tmp_pa
     committer.add(make_receipt(tables, [document, query]))
     committer.commit()
     found = StatesReader(layout.snapshot(tables)).read(np.array([document.segment_id, query.segment_id]))
+    packed = list(StatesReader(layout.snapshot(tables)).packed(np.array([document.segment_id, query.segment_id]), 99))
+    assert {(part.codec, i) for which, part in packed for i in which.tolist()} == {(name, 0), ("float32", 1)}
     at = found.offsets[1]
     np.testing.assert_array_equal(found.values[:at], stored_as(embed(document), name))
     np.testing.assert_array_equal(found.values[at:], codec.unit(embed(query).states))

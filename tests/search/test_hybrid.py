@@ -9,7 +9,7 @@ import pytest
 from keeping import ingest
 from lake_making import Doc, Run, make_committer, make_segment, make_tables
 
-from smart_jobs import schema, storage
+from smart_jobs import codec, schema, storage
 from smart_jobs.index import build, manifest
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
 from smart_jobs.lake import layout, matrices, table, writer
@@ -176,6 +176,30 @@ def add_index(tables: EncoderTables) -> None:
     manifest.write(storage.join(tables.uri, "indexes", made.index_id), made, files)
 
 
+def test_states_stored_as_integers_are_searched_as_they_decode(tmp_path):
+    tables, random = make_tables(tmp_path, "int8", dim=DIM), np.random.default_rng(5)
+    segments = [make_segment(f"doc{i}", "v", 0, 1) for i in range(200)]
+    embeddings = [random_embedding(random) for _ in segments]
+    empty = {"unit": "u", "segments": [], "failures": [], "assets": []}
+    committer = make_committer(tables)
+    unit_row = pa.Table.from_pylist([empty], schema=schema.UNIT)
+    committer.add(writer.receipt(tables, unit_row, segments, embeddings, "r"))
+    committer.commit()
+    content = {}
+    for segment, item in zip(segments, embeddings, strict=True):
+        states = codec.decode(codec.encode(item.states, "int8"), *item.states.shape, "int8")
+        content[segment.segment_id] = ((segment.uri, None), Embedding(item.pooled, states))
+    for weights in (Weights(), Weights(0.0, 1.0), Weights(1.0, 0.0)):
+        hits = hybrid.search(tables, queries(), 8, weights=weights, exhaustive=True)
+        for row, query in enumerate(queries()):
+            expected = brute(content, query, weights)[:8]
+            assert [place for place, _ in places(content, hits, row)] == [place for place, _ in expected]
+            np.testing.assert_allclose(hits.scores[row], [score for _, score in expected], atol=1e-5)
+            np.testing.assert_allclose(
+                hits.scores[row], weights.pooled * hits.pooled[row] + weights.late * hits.late[row], atol=1e-5
+            )
+
+
 def test_equal_scores_are_ordered_by_segment_id(tmp_path):
     tables = make_tables(tmp_path, dim=DIM)
     committer = make_committer(tables)
@@ -226,7 +250,7 @@ def test_reranked_candidates_are_in_their_exact_order(stored):
     ids = np.array(sorted(content))
     rows = np.stack([np.random.default_rng(n).permutation(ids)[:40] for n in range(len(asked))])
     rows[:, -3:] = -1
-    for query, row, found in zip(asked, rows, hybrid.nearest(snapshot, asked, rows, 12), strict=True):
+    for query, row, found in zip(asked, rows, hybrid.closest(snapshot, asked, rows, 12), strict=True):
         wanted = sorted(row[row >= 0], key=lambda i: -float(content[i][1].pooled @ query))[:12]
         assert found.tolist() == wanted
-    assert (hybrid.nearest(snapshot, asked, rows[:, -3:], 2) == -1).all()
+    assert (hybrid.closest(snapshot, asked, rows[:, -3:], 2) == -1).all()

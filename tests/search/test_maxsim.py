@@ -1,12 +1,16 @@
-"""Late scores against a double loop in float64."""
+"""Late scores against a double loop in float64, over states as every codec stores them."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lake_making import pack
 
+from smart_jobs import codec
 from smart_jobs.search import maxsim
 
+codecs = pytest.mark.parametrize("name", codec.CODECS)
+calm = settings(max_examples=60, deadline=None)
 LENGTHS = st.lists(st.integers(1, 7), min_size=1, max_size=6)
 
 
@@ -28,71 +32,113 @@ def by_hand(query, document):
     return total / len(query)
 
 
-def late(queries, documents):
-    return maxsim.late(maxsim.ragged(queries), maxsim.ragged(documents))
+def late(queries, documents, name="float32", **options):
+    return maxsim.late(maxsim.ragged(queries), pack(documents, name), **options)
 
 
-@given(LENGTHS, LENGTHS, st.integers(0, 999), st.sampled_from([0.0, 2.0, -2.0]))
-@settings(max_examples=60, deadline=None)
-def test_scores_equal_a_double_loop(lengths_q, lengths_d, seed, shift):
-    queries, documents = states(lengths_q, seed, shift=abs(shift)), states(lengths_d, seed + 1, shift=shift)
-    found = late(queries, documents)
-    wanted = [[by_hand(query, document) for document in documents] for query in queries]
+def decoded(documents, name):
+    return [codec.decode(codec.encode(rows, name), *rows.shape, name) for rows in documents]
+
+
+@codecs
+@given(LENGTHS, LENGTHS, st.integers(0, 999), st.sampled_from([0.0, 2.0, -2.0]), st.sampled_from([1, 7, 8, 24, 67]))
+@calm
+def test_scores_equal_a_double_loop_over_decoded_states(name, lengths_q, lengths_d, seed, shift, dim):
+    queries = states(lengths_q, seed, dim, abs(shift))
+    documents = states(lengths_d, seed + 1, dim, shift)
+    found = late(queries, documents, name)
+    wanted = [[by_hand(query, document) for document in decoded(documents, name)] for query in queries]
     assert (found.shape, found.dtype) == ((len(queries), len(documents)), np.float32)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
-def test_a_document_whose_tokens_are_all_far_away_scores_below_zero():
+@codecs
+def test_many_dimensions_cost_no_more_than_float32_rounding(name):
+    """Where elements differ by orders of magnitude, so that a query in one digit would lose most of them."""
+    random = np.random.default_rng(0)
+    spectrum = np.geomspace(1, 1e-3, 2048)
+    queries, documents = (
+        [codec.unit(random.standard_normal((n, 2048)) * spectrum) for n in lengths] for lengths in ([3, 9], [40, 7, 1])
+    )
+    wanted = [[(query.astype(float) @ rows.astype(float).T).max(axis=1).mean() for rows in decoded(documents, name)]
+              for query in queries]  # fmt: skip
+    np.testing.assert_allclose(late(queries, documents, name), wanted, atol=3e-7)
+
+
+@pytest.mark.parametrize("name", codec.FACTORS)
+@given(LENGTHS, LENGTHS, st.integers(0, 999), st.sampled_from([1, 8, 67]))
+@calm
+def test_one_digit_is_off_by_no_more_than_slack(name, lengths_q, lengths_d, seed, dim):
+    queries, documents = states(lengths_q, seed, dim), states(lengths_d, seed + 1, dim)
+    off = np.abs(late(queries, documents, name, digits=1) - late(queries, documents, name))
+    assert (off <= maxsim.slack(maxsim.ragged(queries), pack(documents, name))).all()
+
+
+@pytest.mark.parametrize("name", codec.FACTORS)
+@given(LENGTHS, LENGTHS, st.integers(0, 999))
+@calm
+def test_a_score_is_the_same_to_the_bit_in_any_company(name, lengths_q, lengths_d, seed):
+    queries, documents = states(lengths_q, seed, 67), states(lengths_d, seed + 1, 67)
+    whole = late(queries, documents, name)
+    alone = [[late([query], [document], name)[0, 0] for document in documents] for query in queries]
+    np.testing.assert_array_equal(whole, alone)
+
+
+@codecs
+def test_a_query_of_zeros_scores_zero_and_costs_its_neighbours_nothing(name):
+    [query], documents = states([3], 0), states([4, 2], 1)
+    found = late([np.zeros((2, 8), np.float32), query], documents, name)
+    assert not found[0].any()
+    np.testing.assert_allclose(found[1:], late([query], documents, name), atol=1e-6)
+
+
+@codecs
+def test_a_document_whose_tokens_are_all_far_away_scores_below_zero(name):
     query = np.array([[1, 0]], np.float32)
     far = np.array([[-0.5, np.sqrt(0.75)]] * 2 + [[-0.5, -np.sqrt(0.75)]], np.float32)
     near = np.array([[0.5, np.sqrt(0.75)]] * 9, np.float32)
-    np.testing.assert_allclose(late([query], [far, near, far[:1]]), [[-0.5, 0.5, -0.5]], atol=1e-6)
+    wanted = [[by_hand(query, rows) for rows in decoded([far, near, far[:1]], name)]]
+    np.testing.assert_allclose(late([query], [far, near, far[:1]], name), wanted, atol=1e-6)
+    assert (np.sign(wanted) == [[-1, 1, -1]]).all()
 
 
-@given(LENGTHS, LENGTHS, st.integers(0, 999), st.integers(1, 600))
-@settings(max_examples=60, deadline=None)
-def test_the_size_of_a_tile_changes_nothing(lengths_q, lengths_d, seed, tile):
+@codecs
+@given(LENGTHS, LENGTHS, st.integers(0, 999), st.integers(1, 9), st.integers(1, 30))
+@calm
+def test_the_size_of_a_tile_changes_nothing(name, lengths_q, lengths_d, seed, tokens, columns):
     queries, documents = states(lengths_q, seed), states(lengths_d, seed + 1)
-    whole = late(queries, documents)
+    whole = late(queries, documents, name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(maxsim, "TILE_BYTES", tile)
-        np.testing.assert_allclose(late(queries, documents), whole, atol=1e-6)
+        patch.setattr(maxsim, "TILE_TOKENS", tokens)
+        patch.setattr(maxsim, "TILE_COLUMNS", columns)
+        np.testing.assert_allclose(late(queries, documents, name), whole, atol=1e-6)
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.integers(1, 200), st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
-def test_tiles_cover_every_document_once_within_their_bytes(lengths, tile, each):
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(maxsim, "TILE_BYTES", tile)
-        tiles = maxsim._tiles(offsets, each)
-    assert [i for first, last in tiles for i in range(first, last)] == list(range(len(lengths)))
-    assert all(last - first == 1 or (offsets[last] - offsets[first]) * each <= tile for first, last in tiles)
-
-
+@codecs
 @given(LENGTHS, LENGTHS, st.integers(0, 999))
-@settings(max_examples=60, deadline=None)
-def test_the_order_and_repetition_of_tokens_change_nothing(lengths_q, lengths_d, seed):
+@calm
+def test_the_order_and_repetition_of_tokens_change_nothing(name, lengths_q, lengths_d, seed):
     rng = np.random.default_rng(seed)
     queries, documents = states(lengths_q, seed), states(lengths_d, seed + 1)
-    whole = late(queries, documents)
-    shuffled = late([rng.permutation(query) for query in queries], [rng.permutation(rows) for rows in documents])
-    doubled = late([np.concatenate([query, query]) for query in queries], [np.repeat(rows, 3, 0) for rows in documents])
-    np.testing.assert_allclose(shuffled, whole, atol=1e-6)
-    np.testing.assert_allclose(doubled, whole, atol=1e-6)
+    whole = late(queries, documents, name)
+    shuffled = [rng.permutation(query) for query in queries], [rng.permutation(rows) for rows in documents]
+    doubled = [np.concatenate([query, query]) for query in queries], [np.repeat(rows, 3, 0) for rows in documents]
+    np.testing.assert_allclose(late(*shuffled, name), whole, atol=1e-6)
+    np.testing.assert_allclose(late(*doubled, name), whole, atol=1e-6)
 
 
+@codecs
 @given(st.integers(2, 9), st.integers(2, 9), st.integers(0, 999), st.data())
-@settings(max_examples=60, deadline=None)
-def test_a_segment_cut_in_two_scores_as_its_halves_say(n_query, n_document, seed, data):
+@calm
+def test_a_segment_cut_in_two_scores_as_its_halves_say(name, n_query, n_document, seed, data):
     [query], [document] = states([n_query], seed), states([n_document], seed + 1)
     at = data.draw(st.integers(1, n_document - 1))
-    whole, left, right = late([query], [document, document[:at], document[at:]])[0]
+    whole, left, right = late([query], [document, document[:at], document[at:]], name)[0]
     assert max(left, right) <= whole + 1e-6
-    tokens = late([query[i : i + 1] for i in range(n_query)], [document[:at], document[at:]])
+    tokens = late([query[i : i + 1] for i in range(n_query)], [document[:at], document[at:]], name)
     np.testing.assert_allclose(tokens.max(axis=1).mean(), whole, atol=1e-6)
     at = data.draw(st.integers(1, n_query - 1))
-    first, second = late([query[:at], query[at:]], [document])[:, 0]
+    first, second = late([query[:at], query[at:]], [document], name)[:, 0]
     np.testing.assert_allclose((at * first + (n_query - at) * second) / n_query, whole, atol=1e-6)
 
 

@@ -1,0 +1,113 @@
+"""The best places for each query while segments stream by: exact, though most segments get no more than a glance.
+
+A glance is the late score with one digit of the query, a third of the work. It is off by no more than a known bound, so
+a segment whose best case is below the k-th best place's worst case is dropped; the rest are scored in full.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from smart_jobs import codec
+from smart_jobs.lake.states import Packed, Ragged
+from smart_jobs.search import maxsim, products
+
+MOST = 0.25
+"""Share of the pairs in a block up to which they are scored one query at a time; beyond it all are, at once."""
+ROUNDING = 1e-6
+"""What float32 adds to the sum of two scores, relative to their sizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """n segments with their `ids` (n,), the `places` (n,) they belong to, and their states.
+
+    `known` (q, n) float32 is what each query's score has besides its late part; -inf for no candidate.
+    """
+
+    ids: np.ndarray
+    places: np.ndarray
+    known: np.ndarray
+    documents: Packed
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The k best places of q queries, best first, each by its best segment: (q, k) each; id -1 and -inf for none."""
+
+    ids: np.ndarray
+    places: np.ndarray
+    scores: np.ndarray
+    late: np.ndarray
+
+    @classmethod
+    def none(cls, queries: int, k: int) -> "Best":
+        """Nothing found yet."""
+        scores, late = (np.full((queries, k), -np.inf, np.float32) for _ in range(2))
+        ids, places = (np.full((queries, k), -1, np.int64) for _ in range(2))
+        return cls(ids, places, scores, late)
+
+
+def best(queries: Ragged, blocks: Iterable[Block], k: int, weight: float = 1.0, *, prune: bool = True) -> Best:
+    """The k best places by known + weight · late, a place counting as its best segment; equal ones by segment id.
+
+    Holds a block at a time. Without `prune` every candidate is scored in full; the result is the same to the bit.
+    """
+    found = Best.none(len(queries.offsets) - 1, k)
+    for block in blocks:
+        wanted = np.isfinite(block.known)
+        if prune and block.documents.codec in codec.FACTORS and products.WHOLE:
+            wanted &= _hopeful(queries, block, found.scores[:, k - 1], k, weight)
+        _merge(found, block, _late(queries, block.documents, wanted), wanted, weight)
+    return found
+
+
+def _hopeful(queries: Ragged, block: Block, floor: np.ndarray, k: int, weight: float) -> np.ndarray:
+    """(q, n) bool: which segments may be a place's best among the best k, where `floor` (q,) is reached already."""
+    middle = block.known + weight * maxsim.late(queries, block.documents, 1).astype(np.float64)
+    known = np.abs(np.where(np.isfinite(block.known), block.known, 0))
+    spread = abs(weight) * maxsim.slack(queries, block.documents) + ROUNDING * (known + abs(weight))
+    least = np.maximum(floor, [_kth(row, block.places, k) for row in middle - spread])
+    hopeful: np.ndarray = middle + spread >= least[:, None]
+    return hopeful
+
+
+def _kth(scores: np.ndarray, places: np.ndarray, k: int) -> float:
+    """The k-th best place's score, -inf where there are fewer."""
+    first = _distinct(np.argsort(-scores), places, k)
+    return float(scores[first[-1]]) if len(first) == k else -np.inf
+
+
+def _distinct(order: np.ndarray, places: np.ndarray, k: int) -> np.ndarray:
+    """The first k of `order` that are each the first of their place."""
+    _, first = np.unique(places[order], return_index=True)
+    return order[np.sort(first)][:k]
+
+
+def _late(queries: Ragged, documents: Packed, wanted: np.ndarray) -> np.ndarray:
+    """(q, n) float32: late scores where `wanted` (q, n); anything elsewhere."""
+    if wanted.mean() > MOST:
+        return maxsim.late(queries, documents)
+    late = np.zeros(wanted.shape, np.float32)
+    for row in np.flatnonzero(wanted.any(axis=1)).tolist():
+        begin, end = queries.offsets[row], queries.offsets[row + 1]
+        one = Ragged(queries.values[begin:end], np.array([0, end - begin]))
+        late[row, wanted[row]] = maxsim.late(one, documents.take(np.flatnonzero(wanted[row])))[0]
+    return late
+
+
+def _merge(found: Best, block: Block, late: np.ndarray, wanted: np.ndarray, weight: float) -> None:
+    """Put the segments of a block that are among the best into `found`."""
+    for row in range(len(found.ids)):
+        at = np.flatnonzero(wanted[row])
+        scores = block.known[row, at] + np.float32(weight) * late[row, at]
+        ids = np.concatenate([found.ids[row], block.ids[at]])
+        places = np.concatenate([found.places[row], block.places[at]])
+        scores = np.concatenate([found.scores[row], scores])
+        late_of = np.concatenate([found.late[row], late[row, at]])
+        order = np.lexsort((ids, -scores))
+        chosen = _distinct(order[ids[order] >= 0], places, found.ids.shape[1])
+        for kept, values in zip((found.ids, found.places, found.scores, found.late), (ids, places, scores, late_of),
+                                strict=True):  # fmt: skip
+            kept[row, : len(chosen)] = values[chosen]

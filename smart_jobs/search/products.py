@@ -1,0 +1,156 @@
+"""Products of query tokens with states as they are stored: float32 to its rounding, without decoding codes.
+
+Where a codec stores integers times a factor the product is one of integers. A query token is then a fixed-point number
+in three digits of base 256, each an int8, so that three columns of an int8 product, whose sums are exact, give what a
+float32 product with the decoded states gives: the last digit's step is 2^-23 of the token's largest element. The first
+digit alone is a third of the work, and an approximation with a known bound.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from smart_jobs import codec
+from smart_jobs.lake.states import Packed
+from smart_jobs.records import Codec
+
+DIGITS = 3
+LANES = 32
+"""Columns that torch reduces at once: a maximum over 237 rows takes 2 µs with 32 columns, 14 with 20."""
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+WHOLE = DEVICE.type == "cuda" or torch.cpu._is_vnni_supported()
+"""Whether int8 products are faster than float32's here; without VNNI they are slower, and may saturate."""
+CUDA_MULTIPLE, CUDA_ROWS = 8, 17
+"""What torch._int_mm wants of every dimension on CUDA, and the fewest rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """m query tokens on the device, those that fill the lanes included, ready to be multiplied.
+
+    `columns` (w, digits · m) int8, the digits from the first to the last, and `steps` (m,) float32, what a 1 of the
+    first digit is worth; or `columns` (d, m) float32 with steps of 1 and digits 0.
+    """
+
+    columns: torch.Tensor
+    steps: torch.Tensor
+    digits: int
+
+
+def tokens(values: np.ndarray, kind: Codec, digits: int = DIGITS) -> Tokens:
+    """Query tokens (m, d) float32 for documents stored as `kind`, in `digits` digits where those are integers.
+
+    Tokens of zeros follow them, so that there are a multiple of `LANES`.
+    """
+    values = np.pad(values, ((0, -len(values) % LANES), (0, 0)))
+    if kind not in codec.FACTORS or not WHOLE:
+        columns = torch.from_numpy(np.ascontiguousarray(values, np.float32)).T.contiguous()
+        return Tokens(columns.to(DEVICE), torch.ones(len(values), device=DEVICE), 0)
+    parts, steps = split(values)
+    width = codec.integers(np.empty((0, codec.row_bytes(values.shape[1], kind)), np.uint8), kind).shape[1]
+    columns = torch.zeros((width, digits * len(values)), dtype=torch.int8, device=DEVICE)
+    columns[: values.shape[1]] = parts[:digits].reshape(-1, values.shape[1]).T
+    return Tokens(columns, steps, digits)
+
+
+def split(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows (m, d) as digits (3, m, d) int8 of -128 ... 127, and steps (m,) float32.
+
+    steps · (digit_0 + digit_1 / 256 + digit_2 / 65536) is the row; no element is off by more than steps / 131072.
+    """
+    rows = torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(DEVICE)
+    steps = rows.abs().amax(dim=1) / 127
+    steps = torch.where(steps > 0, steps, 1)
+    whole = (rows.double() / steps.double()[:, None] * 65536).round_().to(torch.int32)
+    digits = torch.empty((DIGITS, *rows.shape), dtype=torch.int8, device=DEVICE)
+    for number in range(DIGITS - 1, 0, -1):
+        digits[number] = low = ((whole + 128) & 255) - 128  # 128 is -128, and one more in the digit before
+        whole = (whole - low) >> 8
+    digits[0] = whole
+    return digits, steps
+
+
+def lost(values: np.ndarray) -> np.ndarray:
+    """(m,) float64: the norm of what the first digit leaves of each query token."""
+    digits, steps = split(values)
+    first = digits[0].double() * steps.double()[:, None]
+    norms: np.ndarray = np.linalg.norm(values.astype(np.float64) - first.cpu().numpy(), axis=1)
+    return norms
+
+
+def lengths(documents: Packed) -> np.ndarray:
+    """(Σn,) float64: what no decoded state's norm exceeds, of a codec with factors.
+
+    A unit vector and its distance to the state, no element being off by more than half a step; a sign is 1 in each.
+    """
+    steps: np.ndarray = np.sqrt(documents.dim) * documents.factors.astype(np.float64)
+    return steps if documents.codec == "binary" else 1 + (0.5 + 7 * 2**-11) * steps
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Some document tokens (t, w) on the device, int8 with their factors (t, 1), or float32 with None."""
+
+    values: torch.Tensor
+    factors: torch.Tensor | None
+
+
+def tile(documents: Packed, begin: int, end: int) -> Tile:
+    """Rows begin ... end of what is stored, as the product takes them."""
+    rows, kind = documents.rows[begin:end], documents.codec
+    if kind == "float32":
+        return Tile(torch.from_numpy(rows.view("<f4")).to(DEVICE), None)
+    if kind == "bf16":
+        wide = torch.from_numpy(rows.view("<i2")).view(torch.bfloat16).float().numpy()
+        return Tile(torch.from_numpy(codec.unit(wide)).to(DEVICE), None)
+    factors = torch.from_numpy(documents.factors[begin:end].astype(np.float32)).to(DEVICE)[:, None]
+    codes = torch.from_numpy(codec.integers(rows, kind)).to(DEVICE)
+    return Tile(codes if WHOLE else codes[:, : documents.dim].float(), factors)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Memory for products that is used again: new memory costs more than what is done with it."""
+
+    whole: torch.Tensor
+    real: torch.Tensor
+
+    @classmethod
+    def of(cls, elements: int) -> "Space":
+        """Room for that many numbers."""
+        return cls(
+            torch.empty(elements, dtype=torch.int32, device=DEVICE),
+            torch.empty(elements, dtype=torch.float32, device=DEVICE),
+        )
+
+
+def product(part: Tile, query: Tokens, space: Space) -> torch.Tensor:
+    """(t, m) float32: inner products of each document token with each query token, in units of the query's steps.
+
+    They lie in `space`, until the next.
+    """
+    t, columns = len(part.values), query.columns.shape[1]
+    found = space.real[: t * columns].view(t, columns)
+    if not query.digits:
+        torch.mm(part.values, query.columns, out=found)
+    else:
+        found.copy_(_whole(part.values, query.columns, space.whole[: t * columns].view(t, columns)))
+        parts = found.chunk(query.digits, dim=1)
+        for finer, coarser in itertools.pairwise(reversed(parts)):
+            # a power of two: the same to the bit whether fused or not, so a score never depends on its neighbours
+            coarser.add_(finer, alpha=1 / 256)
+        found = parts[0]
+    return found if part.factors is None else found.mul_(part.factors)
+
+
+def _whole(rows: torch.Tensor, columns: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """(t, c) int32, exact, of int8 (t, w) and (w, c)."""
+    if DEVICE.type == "cpu":
+        return torch._int_mm(rows, columns, out=out)
+    t, c = out.shape
+    wide = -rows.shape[1] % CUDA_MULTIPLE
+    rows = torch.nn.functional.pad(rows, (0, wide, 0, max(0, CUDA_ROWS - t)))
+    columns = torch.nn.functional.pad(columns, (0, -c % CUDA_MULTIPLE, 0, wide))
+    return torch._int_mm(rows, columns)[:t, :c]

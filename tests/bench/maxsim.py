@@ -1,0 +1,214 @@
+"""Late interaction beside the reference's padded float32 einsum, and beside what the machine's products can do.
+
+    python -m tests.bench.maxsim [--documents 100] [--tokens 1024] [--dim 2048] [--stacked 64] [--many 100]
+                                 [--scifact 1000] [--repeats 5] [--threads 2]
+
+C1: one query of 32 tokens against made-up ragged documents. C2: many queries against many. C3: the best ten of SciFact
+abstracts by MiniLM with int8 states (a real spectrum), pruned and not. All ways of a part run in turn; medians, and
+ratios within a repeat. Products of 2,048 x 2,048 numbers are timed in each repeat too: a share is the multiplications
+that the scores need (query tokens x document tokens x dimensions) by that rate; three digits multiply three times as
+much, which the share does not credit. What is marked * ran over a slice of the documents and is multiplied.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from smart_jobs import codec, config, settings
+from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.evaluate import beir
+from smart_jobs.lake.states import Packed, Ragged
+from smart_jobs.search import maxsim, nearest
+from tests.fixtures import FIXTURES
+from tests.lake_making import make_segment, pack
+
+QUERY, SQUARE, TOP = 32, 2048, 10
+
+
+def main() -> None:
+    """Run the three parts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--documents", type=int, default=100)
+    parser.add_argument("--tokens", type=int, default=1024)
+    parser.add_argument("--dim", type=int, default=2048)
+    parser.add_argument("--stacked", type=int, default=64)
+    parser.add_argument("--many", type=int, default=100)
+    parser.add_argument("--slice", type=int, default=20, help="documents of C2 that the float32 ways score")
+    parser.add_argument("--scifact", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores")
+    random = np.random.default_rng(0)
+    documents = made(random, options.documents, options.tokens, options.dim)
+    query = maxsim.ragged([units(random, QUERY, options.dim)])
+    measured(f"C1: one query, {options.documents} documents", ways(query, documents, options.documents),
+             query, documents, options.repeats)  # fmt: skip
+    documents = made(random, options.many, options.tokens, options.dim)
+    queries = maxsim.ragged([units(random, QUERY, options.dim) for _ in range(options.stacked)])
+    measured(f"C2: {options.stacked} queries, {options.many} documents", ways(queries, documents, options.slice),
+             queries, documents, max(1, options.repeats // 2))  # fmt: skip
+    if options.scifact:
+        pruned(options.scifact, options.repeats)
+
+
+def units(random: np.random.Generator, n: int, dim: int) -> np.ndarray:
+    """Unit vectors (n, d)."""
+    return codec.unit(random.standard_normal((n, dim), np.float32))
+
+
+def made(random: np.random.Generator, count: int, tokens: int, dim: int) -> Packed:
+    """Documents of half to one and a half times `tokens` tokens, as int8."""
+    lengths = random.integers(tokens // 2, tokens * 3 // 2 + 1, count)
+    parts = [pack([units(random, n, dim)], "int8") for n in lengths.tolist()]
+    factors, rows = (np.concatenate([getattr(part, name) for part in parts]) for name in ("factors", "rows"))
+    return Packed("int8", dim, factors, rows, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+@dataclass(slots=True)
+class Way:
+    """A way to get scores, the rate it is held to, and what its time must be multiplied with."""
+
+    name: str
+    score: Callable[[], np.ndarray]
+    rate: str
+    times: float = 1
+
+
+def ways(queries: Ragged, documents: Packed, some: int) -> list[Way]:
+    """The reference and ours in float32, over `some` of the documents, and ours over the codes of all of them."""
+    count = len(documents.offsets) - 1
+    part = documents.take(np.arange(some))
+    values = part.factors[:, None] * part.rows.view(np.int8)
+    split = [torch.from_numpy(rows) for rows in np.split(values, part.offsets[1:-1])]
+    asked = [torch.from_numpy(rows) for rows in np.split(queries.values, queries.offsets[1:-1])]
+    floats = Packed("float32", documents.dim, part.factors[:0], values.view(np.uint8), part.offsets)
+    star = "* " if some < count else ""
+    return [
+        Way(f"{star}reference: padded float32 einsum", lambda: einsum(asked, split), "float32", count / some),
+        Way(f"{star}ours, float32", lambda: maxsim.late(queries, floats), "float32", count / some),
+        Way("ours, int8", lambda: maxsim.late(queries, documents), "int8"),
+        Way("ours, int8, one digit (approximate)", lambda: maxsim.late(queries, documents, 1), "int8"),
+    ]
+
+
+def einsum(queries: Sequence[torch.Tensor], documents: Sequence[torch.Tensor]) -> np.ndarray:
+    """The reference evaluator's scores: both sides padded, a document's padding at the least float32, queries' at 0."""
+    asked = torch.nn.utils.rnn.pad_sequence(list(queries), batch_first=True)
+    stored = torch.nn.utils.rnn.pad_sequence(list(documents), batch_first=True)
+    there = torch.arange(stored.shape[1]) < torch.tensor([len(rows) for rows in documents])[:, None]
+    products = torch.einsum("bqd,ckd->bqck", asked, stored)
+    products = products.masked_fill_(~there[None, None], torch.finfo(torch.float32).min)
+    best = products.amax(dim=3)
+    used = torch.arange(asked.shape[1]) < torch.tensor([len(rows) for rows in queries])[:, None]
+    return ((best * used[:, :, None]).sum(dim=1) / used.sum(dim=1)[:, None]).numpy()
+
+
+def probes() -> dict[str, float]:
+    """Multiplications a second of float32 and int8 products."""
+    one = torch.randint(-127, 128, (SQUARE, SQUARE), dtype=torch.int8)
+    real = one.float()
+    return {"float32": SQUARE**3 / seconds(lambda: real @ real)[0],
+            "int8": SQUARE**3 / seconds(lambda: torch._int_mm(one, one))[0]}  # fmt: skip
+
+
+def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    """How long, and what came of it."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def measured(title: str, ways: Sequence[Way], queries: Ragged, documents: Packed, repeats: int) -> None:
+    """Run every way in turn and print medians, the ratio to the first way, and the share of the probed rate."""
+    work = len(queries.values) * len(documents.rows) * documents.dim
+    found = {way.name: way.score() for way in ways}
+    runs, rates = [], []
+    for _ in range(repeats):
+        rates.append(probes())
+        runs.append({way.name: way.times * seconds(way.score)[0] for way in ways})
+    print(f"\n{title}: {documents.dim} dimensions, {len(documents.rows):,} states, {work / 1e9:.1f} G multiplications; "
+          f"{repeats} repeats, load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    for kind in ("float32", "int8"):
+        print(f"probed {kind}: " + spread([rate[kind] / 1e9 for rate in rates], "G multiplications a second"))
+    exact = found["ours, int8"]
+    for way in ways:
+        times = [run[way.name] for run in runs]
+        ratio = statistics.median(run[ways[0].name] / run[way.name] for run in runs)
+        share = statistics.median(work / run[way.name] / rate[way.rate] for run, rate in zip(runs, rates, strict=True))
+        n = found[way.name].shape[1]
+        off = np.abs(found[way.name] - exact[:, :n]).max()
+        print(f"{way.name:<36} {spread([1e3 * t for t in times], 'ms'):<40} {ratio:6.2f} times the reference's speed, "
+              f"{share:.2f} of {way.rate}'s; off by {off:.1e}, top {TOP} the same for "
+              f"{agreeing(found[way.name], exact[:, :n])} of {len(exact)}")  # fmt: skip
+
+
+def spread(values: Sequence[float], unit: str) -> str:
+    """The median and the range."""
+    return f"{statistics.median(values):,.1f} ({min(values):,.1f} ... {max(values):,.1f}) {unit}"
+
+
+def agreeing(one: np.ndarray, other: np.ndarray) -> int:
+    """Queries whose best ten are the same documents in the same order."""
+    return int((np.argsort(-one)[:, :TOP] == np.argsort(-other)[:, :TOP]).all(axis=1).sum())
+
+
+def pruned(count: int, repeats: int) -> None:
+    """The best ten of SciFact abstracts, every one scored in full, and only those that may be among them."""
+    documents, queries = scifact(count, 32)
+    alone = [maxsim.ragged([each]) for each in queries]
+    for title, asked in (("one query at a time", alone), ("all at once", [maxsim.ragged(queries)])):
+        runs = []
+        for _ in range(repeats):
+            found = {prune: seconds(lambda prune=prune, asked=asked: [best(each, documents, prune) for each in asked])
+                     for prune in (False, True)}  # fmt: skip
+            for whole, quick in zip(found[False][1], found[True][1], strict=True):
+                assert (whole.ids == quick.ids).all()
+                assert (whole.scores == quick.scores).all()
+            runs.append([1e3 * found[prune][0] / len(queries) for prune in (False, True)])
+        print(f"\nC3: {len(documents.offsets) - 1} abstracts, {len(documents.rows):,} states of {documents.dim} "
+              f"dimensions, {len(queries)} queries, {title}; load {os.getloadavg()[0]:.1f}")  # fmt: skip
+        for name, times in zip(("exhaustive", "pruned"), zip(*runs, strict=True), strict=True):
+            print(f"{name:<12} {spread(times, 'ms a query')}")
+        share = statistics.median(quick / whole for whole, quick in runs)
+        print(f"pruned takes {share:.2f} of exhaustive; ids and scores are identical")
+    hopeful = [nearest._hopeful(each, block(each, documents), np.array([-np.inf]), TOP, 1.0).sum() for each in alone]
+    print(f"scored in full: {spread(hopeful, 'documents a query')}")
+
+
+def best(queries: Ragged, documents: Packed, prune: bool) -> nearest.Best:
+    """The best ten by the late score alone."""
+    return nearest.best(queries, [block(queries, documents)], TOP, prune=prune)
+
+
+def block(queries: Ragged, documents: Packed) -> nearest.Block:
+    """Every document a place of its own."""
+    n = len(documents.offsets) - 1
+    known = np.zeros((len(queries.offsets) - 1, n), np.float32)
+    return nearest.Block(np.arange(n), np.arange(n), known, documents)
+
+
+def scifact(count: int, queries: int) -> tuple[Packed, list[np.ndarray]]:
+    """The first abstracts as int8 and the first queries, encoded by MiniLM."""
+    folder = str(FIXTURES / "retrieval" / "scifact")
+    job = config.load(settings.Evaluate, "evaluate", ["suite=beir", f"suite.path={folder}"])
+    spec, weights = checkpoint.resolve(job.encoder, job)
+    model = encoder.load(spec, weights, torch.get_num_threads(), batch_tokens=4096)
+    texts = [f"{row.title} {row.text}".strip() for row in list(beir.corpus(folder))[:count]]
+    asked = list(beir.load(folder).queries.values())[:queries]
+    stored = [make_segment("d", "v", i, 1, text) for i, text in enumerate(texts)]
+    others = [replace(make_segment("q", "v", i, 1, text), side="query") for i, text in enumerate(asked)]
+    found = [result.states for result in model.encode([*others, *stored])]
+    return pack(found[len(others) :], "int8"), [codec.unit(states) for states in found[: len(others)]]
+
+
+if __name__ == "__main__":
+    main()
