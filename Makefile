@@ -36,7 +36,7 @@ bench: $(READY)
 faults: $(READY)
 	@for seed in $$(seq 1 $(or $(TIMES),10)); do \
 		echo "fault tests, seed $$seed"; \
-		FAULT_SEED=$$seed $(RUN) -m pytest -q $(if $(SLOW),,-m "not slow") tests/faults tests/lake/test_commit.py || exit 1; \
+		FAULT_SEED=$$seed $(RUN) -m pytest -q $(if $(SLOW),,-m "not slow") tests/faults tests/lake/test_commit.py tests/flow/test_two_nodes.py || exit 1; \
 	done
 
 docs: $(READY)
