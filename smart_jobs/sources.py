@@ -16,10 +16,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from smart_jobs import storage
+from smart_jobs.keys import Columns, Source
 from smart_jobs.media import media_of
 from smart_jobs.objects import Info
 from smart_jobs.records import Asset, Attached, Media, UsageError, text_digest
-from smart_jobs.settings import Columns, Source
 
 TABLE_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 BEIR = Columns(id="_id", text="text", title="title", image="path", video="path", meta=("path",))

@@ -6,8 +6,8 @@ import torch
 
 from smart_jobs import masks
 from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.keys import Cut
 from smart_jobs.records import Segment, Visual
-from smart_jobs.settings import Cut
 
 PROMPT = "Represent the user's input."
 

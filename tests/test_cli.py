@@ -14,9 +14,9 @@ from jobs import smart_jobs
 
 from smart_jobs import cli, config, render
 from smart_jobs.encode import checkpoint
+from smart_jobs.keys import Cut, Encoder
 from smart_jobs.lake import layout
 from smart_jobs.records import JobError
-from smart_jobs.settings import Cut, Encoder
 
 HEAVY = ("torch", "transformers", "faiss", "ray", "pymupdf")
 

@@ -12,8 +12,8 @@ from deltalake import write_deltalake
 from pyarrow import fs as pafs
 
 from smart_jobs import sources, storage
+from smart_jobs.keys import Columns, Source
 from smart_jobs.records import UsageError, text_digest
-from smart_jobs.settings import Columns, Source
 
 ROWS = [
     {"id": "a", "text": "first text", "title": "One", "tenant": "x", "year": 2020},

@@ -14,8 +14,8 @@ import transformers
 import yaml
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from smart_jobs.keys import Encoder, Family
 from smart_jobs.sampling import Frames, Resize, Sampling
-from smart_jobs.settings import Encoder, Family
 
 QWEN = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",

@@ -19,8 +19,8 @@ import numpy as np
 from smart_jobs.decode import child
 from smart_jobs.decode.opening import Wanted
 from smart_jobs.decode.parts import Part
+from smart_jobs.keys import Decode
 from smart_jobs.records import AssetError, JobError, Visual
-from smart_jobs.settings import Decode
 
 _STEP = "decode"
 OPENER = "smart_jobs.decode.opening:opener"

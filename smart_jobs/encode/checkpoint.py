@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.keys import Cut, Encoder, Family, Pooling
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.sampling import Sampling
-from smart_jobs.settings import Cut, Encoder, Family, Pooling
 
 POOLING_MODES: dict[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",

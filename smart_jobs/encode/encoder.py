@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.keys import Family
 from smart_jobs.records import AssetError, Embedding, JobError, Segment
-from smart_jobs.settings import Family
 
 if TYPE_CHECKING:
     from smart_jobs.encode.batched import Model

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from smart_jobs.keys import Family, Pooling
 from smart_jobs.masks import Mask
 from smart_jobs.records import Side
 from smart_jobs.sampling import Sampling
-from smart_jobs.settings import Family, Pooling
 from smart_jobs.strict import Strict
 
 

@@ -17,10 +17,10 @@ from smart_jobs.encode.inflight import InFlight
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.encode.tokens import Tokenizer
 from smart_jobs.flow import cluster
+from smart_jobs.keys import Decode, Encoder
 from smart_jobs.lake import copying, layout, writer
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import Asset, Attached, Planned
-from smart_jobs.settings import Decode, Encoder
 
 
 @dataclass(frozen=True, slots=True)

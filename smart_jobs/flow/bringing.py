@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, cast
 
 from smart_jobs import progress, storage
 from smart_jobs.encode import checkpoint
+from smart_jobs.keys import Cluster, Decode, Encoder
 from smart_jobs.lake import copying, failures, groups, known, lease, libraries, pending, prune
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.lease import Lease, passed_over
 from smart_jobs.records import Asset, Codec, JobError, Planned
-from smart_jobs.settings import Cluster, Decode, Encoder, Evaluate, Ingest
+from smart_jobs.settings import Evaluate, Ingest
 
 if TYPE_CHECKING:
     from smart_jobs.flow.actors import Run

@@ -13,9 +13,9 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from smart_jobs.keys import Cluster
 from smart_jobs.lake import layout
 from smart_jobs.records import JobError
-from smart_jobs.settings import Cluster
 
 CPUS_PER_ENCODER = 4
 """CPU threads of one encode actor without a GPU; a machine with more runs several actors."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from smart_jobs.index import steps
 from smart_jobs.index.steps import Parts, Task
+from smart_jobs.keys import Cluster
 from smart_jobs.lake.layout import Lake
 from smart_jobs.records import JobError
-from smart_jobs.settings import Cluster
 
 MEMORY = 2.5
 """What a part takes, as a multiple of its vectors: the column as it is read, the matrix, and the codes."""

@@ -10,10 +10,11 @@ from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.flow import bringing
 from smart_jobs.flow.bringing import Options
+from smart_jobs.keys import Source
 from smart_jobs.lake import groups, known, layout
 from smart_jobs.lake.lease import passed_over
 from smart_jobs.records import Asset, JobError, Planned
-from smart_jobs.settings import Ingest, Source
+from smart_jobs.settings import Ingest
 
 
 def run(job: Ingest, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:

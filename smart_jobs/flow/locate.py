@@ -2,10 +2,10 @@
 
 from smart_jobs import storage
 from smart_jobs.encode import checkpoint
+from smart_jobs.keys import Cut, Encoder
 from smart_jobs.lake import layout
 from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.records import JobError
-from smart_jobs.settings import Cut, Encoder
 
 
 def tables_of(lake: Lake, encoder: Encoder, cut: Cut) -> EncoderTables:

@@ -12,8 +12,8 @@ from ray.exceptions import RayError
 from smart_jobs import schema
 from smart_jobs.flow import actors, cluster
 from smart_jobs.flow.actors import Run
+from smart_jobs.keys import Cluster
 from smart_jobs.records import Planned
-from smart_jobs.settings import Cluster
 
 FILES_PER_BLOCK = 16
 UNITS_PER_BLOCK = 4

@@ -24,10 +24,10 @@ from smart_jobs.decode import cutting, units
 from smart_jobs.decode.sandbox import Sandbox
 from smart_jobs.encode import checkpoint
 from smart_jobs.flow import actors, cluster, stream
+from smart_jobs.keys import Cluster, Cut, Decode, Source
 from smart_jobs.lake import layout, writer
 from smart_jobs.records import Embedding, Planned
 from smart_jobs.sampling import Resize, Sampling
-from smart_jobs.settings import Cluster, Cut, Decode, Source
 from tests import tiny_vl
 
 SEEN = Sampling(image=(Resize(factor=32, min_pixels=4096, max_pixels=1_843_200),))

@@ -22,7 +22,7 @@ from smart_jobs import masks
 from smart_jobs.encode import checkpoint, packing
 from smart_jobs.encode.prompts import Prompt
 from smart_jobs.encode.text import TextModel
-from smart_jobs.settings import Cut
+from smart_jobs.keys import Cut
 from tests import corpora
 
 FIXED = 32

@@ -7,8 +7,8 @@ from video_making import number, video
 
 from smart_jobs.decode.opening import Wanted
 from smart_jobs.decode.sandbox import Sandbox
+from smart_jobs.keys import Decode
 from smart_jobs.sampling import Frames, Resize, Sampling
-from smart_jobs.settings import Decode
 
 LIKE_DECORD = {
     **dict.fromkeys(["dolbyVision-hdr.MOV", "hlg10-color-test.mp4", "h264_10bits.mp4", "h265_10bits.mp4"], 4.0),

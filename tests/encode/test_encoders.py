@@ -12,8 +12,9 @@ from seeing import loaded, picture, segment
 
 from smart_jobs import config
 from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.keys import Cut, Encoder
 from smart_jobs.records import UsageError
-from smart_jobs.settings import Cut, Encoder, Search
+from smart_jobs.settings import Search
 
 FOLDER = Path(__file__).parents[2] / "conf" / "encoder"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

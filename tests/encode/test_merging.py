@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from smart_jobs import codec
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.encode.merging import merge
+from smart_jobs.keys import Cut, Encoder
 from smart_jobs.records import Segment
-from smart_jobs.settings import Cut, Encoder
 
 
 def random_states(n, dim=6, seed=0):

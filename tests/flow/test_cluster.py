@@ -15,9 +15,9 @@ from smart_jobs import config, settings
 from smart_jobs.encode import checkpoint
 from smart_jobs.flow import actors, ingest, stream
 from smart_jobs.flow import cluster as clusters
+from smart_jobs.keys import Cluster
 from smart_jobs.lake import layout
 from smart_jobs.records import JobError, Planned, UsageError
-from smart_jobs.settings import Cluster
 
 
 @pytest.mark.parametrize(

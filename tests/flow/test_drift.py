@@ -9,10 +9,10 @@ from smart_jobs import schema
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.flow import actors, drift
+from smart_jobs.keys import Cut, Decode, Encoder, Source
 from smart_jobs.lake import groups, known, layout, lease, libraries, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.records import Embedding, JobError, Planned
-from smart_jobs.settings import Cut, Decode, Encoder, Source
 from smart_jobs.sources import assets
 
 

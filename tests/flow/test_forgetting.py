@@ -13,9 +13,10 @@ from lake_making import Doc, Run, content, failure_row, make_committer, make_tab
 from smart_jobs import cli, schema
 from smart_jobs.flow import forgetting, maintaining, verifying
 from smart_jobs.index import build, manifest, refresh
+from smart_jobs.keys import Lake
 from smart_jobs.lake import groups, layout, lease
 from smart_jobs.records import JobError, asset_id
-from smart_jobs.settings import Forget, Lake, Maintain, Verify
+from smart_jobs.settings import Forget, Maintain, Verify
 from smart_jobs.upkeep import forgotten
 from smart_jobs.upkeep import verify_indexes as indexes
 

@@ -13,9 +13,10 @@ from lake_making import Doc, Run, make_committer, make_receipt, make_segment, ma
 from smart_jobs import schema, storage
 from smart_jobs.flow import indexing, maintaining, query_rows
 from smart_jobs.index import build, manifest, refresh
+from smart_jobs.keys import Encoder, Index, Lake, Tune
 from smart_jobs.lake import layout
 from smart_jobs.records import JobError
-from smart_jobs.settings import Encoder, Index, IndexJob, Lake, Maintain, Tune
+from smart_jobs.settings import IndexJob, Maintain
 
 DIM = 16
 DOCS = [Doc(f"doc{number}", "v1", "g" * 60) for number in range(20)]

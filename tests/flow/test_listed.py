@@ -4,9 +4,9 @@ import pytest
 
 from smart_jobs import sources
 from smart_jobs.flow import ingest
+from smart_jobs.keys import Source
 from smart_jobs.lake import layout
 from smart_jobs.records import JobError
-from smart_jobs.settings import Source
 
 
 def test_a_lake_inside_the_source_is_no_part_of_it(tmp_path):

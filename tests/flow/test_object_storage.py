@@ -18,7 +18,7 @@ from jobs import as_json, run, start, write_corpus
 from s3_server import S3
 from suites import write_suite
 
-from smart_jobs import cli, config, schema, settings, storage
+from smart_jobs import cli, config, keys, schema, settings, storage
 from smart_jobs.flow import forgetting, maintaining, sql, status, verifying
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.table import Change
@@ -170,7 +170,7 @@ def test_the_verbs_of_upkeep_on_a_store(bucket):
     """Asked, compacted, made to forget, broken and repaired."""
     uri = f"{bucket}/a läke"
     tables = keeping.make_lake(uri)
-    lake = settings.Lake(uri=uri)
+    lake = keys.Lake(uri=uri)
     count = "SELECT count(*) AS n FROM pooled"
     before = sql.run(settings.Sql(lake=lake, query=count))["rows"][0]["n"]
     assert verifying.run(settings.Verify(lake=lake))["whole"]

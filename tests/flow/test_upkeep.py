@@ -8,8 +8,9 @@ from keeping import data_files, make_lake
 
 from smart_jobs import schema
 from smart_jobs.flow import forgetting, maintaining, verifying
+from smart_jobs.keys import Lake
 from smart_jobs.lake import table
-from smart_jobs.settings import Forget, Lake, Maintain, Verify
+from smart_jobs.settings import Forget, Maintain, Verify
 
 SUBJECTS = ["rivers", "bridges", "engines", "gardens", "harbours"]
 

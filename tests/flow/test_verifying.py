@@ -12,9 +12,10 @@ from lake_making import Doc, Run, content, rows_of
 
 from smart_jobs import cli, schema, storage
 from smart_jobs.flow import verifying
+from smart_jobs.keys import Lake
 from smart_jobs.lake import groups, layout, lease, table, writer
 from smart_jobs.lake.table import Change
-from smart_jobs.settings import Lake, Verify
+from smart_jobs.settings import Verify
 
 
 def verify(tables, **options):

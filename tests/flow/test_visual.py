@@ -16,8 +16,8 @@ from video_making import video
 from smart_jobs import schema
 from smart_jobs.decode.opening import Wanted
 from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.keys import Cut
 from smart_jobs.records import Segment
-from smart_jobs.settings import Cut
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 

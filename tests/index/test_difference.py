@@ -15,8 +15,9 @@ from smart_jobs import schema
 from smart_jobs.flow import maintaining
 from smart_jobs.index import difference
 from smart_jobs.index.manifest import Pin
+from smart_jobs.keys import Lake
 from smart_jobs.lake import layout, table
-from smart_jobs.settings import Lake, Maintain
+from smart_jobs.settings import Maintain
 
 
 def pin_of(tables):

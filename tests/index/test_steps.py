@@ -12,8 +12,8 @@ from smart_jobs import schema, storage
 from smart_jobs.flow import index_parts
 from smart_jobs.index import build, steps
 from smart_jobs.index.manifest import Pin
+from smart_jobs.keys import Cluster
 from smart_jobs.lake import layout, table
-from smart_jobs.settings import Cluster
 
 DIM = 16
 KINDS = ["Flat", "IVF16,PQ16x4np", "IVF16,SQ8", "IVF16,RaBitQ", "IVF16,RaBitQ4", "IVF16_HNSW32,Flat", "IVF16,PQ8x4fs"]

@@ -11,11 +11,12 @@ from lake_making import Doc, Run, embed, make_segment, make_spec, make_tables, p
 
 from smart_jobs import schema
 from smart_jobs.flow import status
+from smart_jobs.keys import Lake
 from smart_jobs.lake import layout, lease, libraries, table
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import JobError
 from smart_jobs.search import hybrid
-from smart_jobs.settings import Lake, Status
+from smart_jobs.settings import Status
 
 ABSENT = {schema.POOLED: ["meta", "pooled_kind"], schema.RUNS: ["libraries"], schema.FAILURES: ["detail"]}
 """What the made-up older release did not know: optional and required columns."""

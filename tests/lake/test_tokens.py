@@ -9,10 +9,11 @@ from lake_making import embed, make_committer, make_segment, make_tables, rows_o
 
 from smart_jobs import masks, schema
 from smart_jobs.flow import maintaining
+from smart_jobs.keys import Lake
 from smart_jobs.lake import layout, writer
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import JobError
-from smart_jobs.settings import Lake, Maintain
+from smart_jobs.settings import Maintain
 
 DIM = 4
 KINDS = [
