@@ -2,15 +2,22 @@
 
 import hashlib
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from smart_jobs.keys import Family, Pooling
 from smart_jobs.masks import Mask
 from smart_jobs.records import Side
 from smart_jobs.sampling import Sampling
 from smart_jobs.strict import Strict
+
+FORMER_NAME = "non_special"
+"""What the mask `reference` was called in lakes of the first releases, and is in every digest still."""
+
+
+def _today(mask: str) -> str:
+    return "reference" if mask == FORMER_NAME else mask
 
 
 class EncoderSpec(Strict):
@@ -28,7 +35,7 @@ class EncoderSpec(Strict):
     dim: int
     pooling: Pooling
     normalize: bool
-    mask: Mask
+    mask: Annotated[Mask, BeforeValidator(_today)]
     mask_query: Mask | None = None
     max_length: int
     dtype: Literal["float32", "bfloat16", "float16"]
@@ -43,7 +50,7 @@ class EncoderSpec(Strict):
         """12 hex digits of blake2b over the canonical JSON of every field but `name`."""
         content = self.model_dump(mode="json", exclude={"name"}, exclude_none=True)
         if content["mask"] == "reference":
-            content["mask"] = "non_special"  # its name in the lakes that are there
+            content["mask"] = FORMER_NAME
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 

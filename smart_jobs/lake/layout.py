@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
+from pydantic import ValidationError
 
 from smart_jobs import schema, storage
 from smart_jobs.encode.spec import EncoderSpec
@@ -99,13 +100,22 @@ def create_encoder(lake: Lake, spec: EncoderSpec, codec: str | None) -> EncoderT
 
 
 def open_encoder(lake: Lake, full_name: str) -> EncoderTables:
-    """The tables `<name>-<digest>`. Raises JobError where there are none, naming those that there are."""
+    """The tables `<name>-<digest>`.
+
+    Raises JobError where there are none, naming those that there are, or where this release cannot read their spec.
+    """
     marker = storage.join(lake.uri, "encoders", full_name, "encoder.json")
     if not storage.exists(marker):
         there = ", ".join(encoders(lake)) or "none"
         raise JobError(f"lake {lake.uri}: nothing is encoded with {full_name}; encoders there: {there}")
     content = json.loads(storage.read_bytes(marker))
-    spec = EncoderSpec.model_validate(content["spec"])
+    try:
+        spec = EncoderSpec.model_validate(content["spec"])
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        raise JobError(f"{marker}: a spec that this release cannot read: {where}: {wrong['msg']}, "
+                       f"found {wrong['input']!r}; was it made by a newer smart-jobs?") from error  # fmt: skip
     return EncoderTables(lake, spec, content["codec"])
 
 

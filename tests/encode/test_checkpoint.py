@@ -277,6 +277,7 @@ def test_the_reference_mask_has_its_first_name_in_the_digest():
 
     content = {**SPEC.model_dump(), "mask": "non_special"}
     assert First(**content).digest == SPEC.digest
+    assert EncoderSpec(**content) == SPEC
     assert SPEC.model_copy(update={"mask": "content"}).digest != SPEC.digest
 
 

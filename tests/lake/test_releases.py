@@ -37,7 +37,9 @@ def older(tmp_path):
     Path(old, "encoders", spec).mkdir(parents=True)
     marker = json.loads(Path(tables.lake.uri, "_lake.json").read_text())
     Path(old, "_lake.json").write_text(json.dumps({"lake_id": marker["lake_id"]}))
-    Path(old, "encoders", spec, "encoder.json").write_text(Path(tables.uri, "encoder.json").read_text())
+    content = json.loads(Path(tables.uri, "encoder.json").read_text())
+    content["spec"]["mask"] = "non_special"  # what `reference` was called
+    Path(old, "encoders", spec, "encoder.json").write_text(json.dumps(content))
     made = layout.open_encoder(layout.open_lake(str(old)), spec)
     for kind in (*schema.LAKE_TABLES, *schema.ENCODER_TABLES):
         copy_without(DeltaTable(tables.table_uri(kind)), made.table_uri(kind), kind)
@@ -137,3 +139,13 @@ def test_a_new_table_says_the_schema_of_this_release(tmp_path):
     tables = layout.create_encoder(layout.create_lake(str(tmp_path)), make_spec(), None)
     for kind in (*schema.LAKE_TABLES, *schema.ENCODER_TABLES):
         assert DeltaTable(tables.table_uri(kind)).metadata().description == f"smart-jobs schema {schema.VERSION}"
+
+
+def test_a_spec_that_cannot_be_read_is_one_line(tmp_path):
+    tables = make_tables(tmp_path / "lake")
+    marker = Path(tables.uri, "encoder.json")
+    content = json.loads(marker.read_text())
+    marker.write_text(json.dumps({**content, "spec": {**content["spec"], "mask": "odd"}}))
+    with pytest.raises(JobError, match=r"encoder.json: .* cannot read: mask: .* found 'odd'") as raised:
+        layout.open_encoder(tables.lake, tables.spec.full_name)
+    assert "\n" not in str(raised.value)
