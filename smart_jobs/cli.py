@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smart_jobs import config, render, settings
+from smart_jobs import config, render, render_explain, settings
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.strict import Strict
 
@@ -44,6 +44,7 @@ VERBS = {
     "ingest": Verb(settings.Ingest, "smart_jobs.flow.ingest", render.ingest, _ingest_code),
     "index": Verb(settings.IndexJob, "smart_jobs.flow.indexing", render.index),
     "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search),
+    "explain": Verb(settings.Explain, "smart_jobs.flow.explaining", render_explain.explain),
     "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render.evaluate),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
     "sql": Verb(settings.Sql, "smart_jobs.flow.sql", render.sql),
@@ -109,8 +110,8 @@ def _main(options: Sequence[str], words: Sequence[str]) -> int:
 
 
 def _keyed(name: str, words: Sequence[str]) -> list[str]:
-    """`search "a question"` is `search query="a question"`, and so it is with sql."""
-    if name in ("search", "sql") and words and not config.OVERRIDE.match(words[0]):
+    """`search "a question"` is `search query="a question"`, and so it is with explain and sql."""
+    if name in ("search", "explain", "sql") and words and not config.OVERRIDE.match(words[0]):
         return [f"query={words[0]}", *words[1:]]
     return list(words)
 
