@@ -143,7 +143,7 @@ def _value(kind: Any, text: str) -> Any:
 
 
 def _override(config: Any, model: type[Strict], key: str, text: str, folders: Sequence[Path]) -> None:
-    if key in GROUPS and _is_model(_field_type(model, key)):
+    if key in GROUPS and group_of(_field_type(model, key)) is not None:
         OmegaConf.update(config, key, _group(key, text, folders), merge=False)
         return
     kind = _field_type(model, key)

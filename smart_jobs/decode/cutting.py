@@ -19,7 +19,6 @@ from smart_jobs.records import (
     Media,
     Planned,
     Segment,
-    Visual,
     content_key,
     content_of,
     partial_version,
@@ -73,7 +72,7 @@ def cut(item: Planned, policy: Policy) -> Iterator[Cut]:
             yield {"asset": {**asdict(asset), "meta": list(asset.meta.items())}, "version": version}
         else:
             spool = Spool()
-            found = _pieces(read, policy, spool)
+            found = pieces_of(read, policy, spool)
             version = _as_read(version, found)
             yield from _missing(Planned(asset, item.complete, item.partial), version, found, policy, spool)
     except AssetError as error:
@@ -90,7 +89,8 @@ def cut(item: Planned, policy: Policy) -> Iterator[Cut]:
     }
 
 
-def _pieces(read: reading.Read, policy: Policy, spool: Spool) -> list[Piece]:
+def pieces_of(read: reading.Read, policy: Policy, spool: Spool) -> list[Piece]:
+    """What an asset is cut into, in order; pixels go into `spool`. Raises AssetError where the whole of it fails."""
     asset = read.asset
     whole = policy.text_long == "truncate" or (policy.text_long == "auto" and asset.media == "row")
 
@@ -127,11 +127,12 @@ def _missing(item: Planned, version: str, found: list[Piece], policy: Policy, sp
         if piece.error is not None:
             yield _failure(item, version, piece.error, policy, ordinal, len(found))
         else:
-            visuals = tuple(spool.visual(kept) for kept in piece.visuals)
-            yield _segment(item.asset, version, ordinal, len(found), piece, visuals)
+            yield segment_of(item.asset, version, ordinal, len(found), piece, spool)
 
 
-def _segment(asset: Asset, version: str, ordinal: int, of: int, piece: Piece, visuals: tuple[Visual, ...]) -> Segment:
+def segment_of(asset: Asset, version: str, ordinal: int, of: int, piece: Piece, spool: Spool) -> Segment:
+    """The segment that a good piece is, one of so many; its pixels come out of `spool`."""
+    visuals = tuple(spool.visual(kept) for kept in piece.visuals)
     return Segment(
         segment_id=segment_id(asset.uri, version, ordinal),
         asset_id=asset.id,

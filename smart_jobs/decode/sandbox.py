@@ -53,8 +53,8 @@ class Sandbox:
         self._child: _Child | None = None
         self._served = 0
 
-    def parts(self, data: bytes, wanted: Wanted) -> Iterator[Part | AssetError]:
-        """Each part of an asset as its decoder gives it, within the limits, as it comes.
+    def parts(self, data: bytes, wanted: Wanted, first: int = 0) -> Iterator[Part | AssetError]:
+        """Each part of an asset from index `first` on, as its decoder gives it, within the limits, as it comes.
 
         A part that takes too long, kills its decoder or wants too much memory gives `timeout`, `worker_died` or
         `out_of_memory` in its place; while the asset is being opened, these are raised for the whole of it. So much
@@ -63,7 +63,7 @@ class Sandbox:
 
         A page or an image has `decode.seconds`, a clip `decode.video_seconds`, and as much has opening the asset.
         """
-        count, done, deaths = None, 0, 0
+        count, done, deaths = None, first, 0
         self._served += 1
         self._hold(data, wanted.uri)
         while count is None or done < count:

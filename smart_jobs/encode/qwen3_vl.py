@@ -6,14 +6,12 @@ images before text; an empty item reads "NULL"; the tokenizer's post-processor e
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from smart_jobs import masks
-from smart_jobs.encode import qwen, readout, visuals
+from smart_jobs.encode import prompts, qwen, readout, visuals
 from smart_jobs.encode.prompts import Piece, Prompt
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.records import Segment, Visual
@@ -42,8 +40,7 @@ class Qwen3VL:
         user = [piece for visual in shown for piece in self._visual(visual)]
         user.append((text if text or shown else "NULL", masks.TEXT))
         made = qwen.prompt(self._backbone, qwen.chat(self._backbone, instruction, user), shown, grouped=True)
-        ids = np.append(made.ids, self._backbone.end)
-        return replace(made, ids=ids, kinds=np.append(made.kinds, np.uint8(masks.SPECIAL)))
+        return prompts.appended(made, self._backbone.end)
 
     def _visual(self, visual: Visual) -> list[Piece]:
         if visual.kind == "image":
