@@ -9,13 +9,14 @@ import pytest
 from decoding import parts, seen
 from PIL import Image
 
-from smart_jobs import schema, storage
+from smart_jobs import config, schema, storage
 from smart_jobs.decode import cutting, units
 from smart_jobs.decode.sandbox import Sandbox
 from smart_jobs.evaluate.tasks import Item
 from smart_jobs.flow import actors, stream
 from smart_jobs.keys import Decode
 from smart_jobs.records import Attached, Planned, content_key, content_version, text_digest
+from smart_jobs.settings import Search
 
 
 def policy(**changed):
@@ -81,6 +82,17 @@ def test_a_sandbox_decodes_many_rows_in_one_process(tmp_path):
         assert one.visuals[0].times == other.visuals[0].times == (0.0, 0.5, 1.0, 1.5)
         assert (one.visuals[0].pixels == other.visuals[0].pixels).all()
     assert sandbox._served == 5
+
+
+@pytest.mark.parametrize(("count", "middle"), [(1, 0), (2, 1), (5, 2), (64, 32)])
+def test_gme_sees_the_middle_frame_as_an_image(tmp_path, count, middle):
+    given = config.load(Search, "search", ["query=a", "encoder=gme-qwen2-vl-2b"]).encoder.sampling
+    paths = write_frames(tmp_path, count)
+    video, still = asset(item(paths, text="t")), asset(item([paths[middle]], "image", text="t"))
+    one, other = cut([video, still], sampling=given)[0]
+    [shown], [wanted] = one.visuals, other.visuals
+    assert (shown.kind, shown.times, one.text) == ("image", (), "t")
+    np.testing.assert_array_equal(shown.pixels, wanted.pixels)
 
 
 @pytest.mark.parametrize("parts_of", ["here", "sandbox"])
