@@ -43,8 +43,11 @@ class Columns(Strict):
     id: str = Field("id", description="column that names a row; row number where the table has none")
     text: str = Field("text", description="column with the text to embed")
     title: str | None = Field(None, description="column that is put before the text")
-    image: str | None = Field(None, description="column with the path or URI of an image that goes with the text")
-    video: str | None = Field(None, description="column with the path or URI of a video that goes with the text")
+    image: str | None = Field(
+        None,
+        description="column with an image that goes with the text: path or URI, in Parquet and Delta its bytes too",
+    )
+    video: str | None = Field(None, description="the same for a video")
     meta: tuple[str, ...] = Field((), description="further columns to keep with every segment, for filters")
 
 

@@ -19,6 +19,7 @@ from smart_jobs.records import (
     Media,
     Planned,
     Segment,
+    Shown,
     content_key,
     content_of,
     partial_version,
@@ -50,7 +51,7 @@ class Policy:
     sampling: Sampling | None = None
     integrity: Integrity = "fast"
 
-    def wanted(self, uri: str, media: Media) -> Wanted:
+    def wanted(self, uri: str, media: Media | Shown) -> Wanted:
         """What is asked of the decoder of a file."""
         return Wanted(uri, media, self.sampling, self.integrity)
 
@@ -62,7 +63,7 @@ def cut(item: Planned, policy: Policy) -> Iterator[Cut]:
     """
     asset, version = item.asset, f"stamp:{item.asset.stamp}"
     try:
-        refuse(policy.wanted(asset.uri, asset.media))  # what is not taken need not be read
+        _refuse(asset, policy)
         read = reading.read(asset, files=policy.sampling is not None)
         asset, version = read.asset, read.version
         known = next((whole for whole in sorted(item.complete) if content_of(whole) == version), None)
@@ -89,6 +90,13 @@ def cut(item: Planned, policy: Policy) -> Iterator[Cut]:
     }
 
 
+def _refuse(asset: Asset, policy: Policy) -> None:
+    """Raise `unsupported` for what the encoder does not take, which then need not be read."""
+    refuse(policy.wanted(asset.uri, asset.media))
+    for file in asset.files if policy.sampling is not None else ():
+        refuse(policy.wanted(file.uri, file.media))
+
+
 def pieces_of(read: reading.Read, policy: Policy, spool: Spool) -> list[Piece]:
     """What an asset is cut into, in order; pixels go into `spool`. Raises AssetError where the whole of it fails."""
     asset = read.asset
@@ -99,11 +107,13 @@ def pieces_of(read: reading.Read, policy: Policy, spool: Spool) -> list[Piece]:
 
     if asset.media != "row":
         return pieces(read.contents[0], policy.wanted(asset.uri, asset.media), split, policy.parts, spool)
-    text = f"{asset.title} {asset.text}".strip()
-    if not read.contents:
-        return passages(None, text, "the record", split)
-    files = zip(read.contents, asset.files, strict=True)
-    return [attached(text, ((data, policy.wanted(file.uri, file.media)) for data, file in files), policy.parts, spool)]
+    if read.contents:
+        files = zip(read.contents, asset.files, strict=True)
+        shown = ((data, policy.wanted(file.uri, file.media)) for data, file in files)
+        return [attached(asset.words, shown, policy.parts, spool)]
+    if asset.verbatim and not asset.files:
+        return [Piece(text=passage) for passage in split(asset.words)]
+    return passages(None, asset.words, "the record", split)
 
 
 def _elsewhere(key: int, contents: np.ndarray) -> bool:

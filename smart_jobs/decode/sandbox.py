@@ -29,7 +29,7 @@ DEATHS = 3
 RECYCLED = 256
 """Assets after which a decoder makes room for a fresh one: native libraries leak."""
 START_SECONDS = 60.0
-PART = {"document": "page", "image": "image", "video": "clip"}
+PART = {"document": "page", "image": "image", "video": "clip", "frame": "video"}
 
 
 class _EndedError(Exception):
@@ -61,7 +61,8 @@ class Sandbox:
         costs an asset at most `DEATHS` times: its remaining parts get the same reason untried. Raises AssetError for
         the whole asset, as the decoder does, and JobError where no decoder can be started at all.
 
-        A page or an image has `decode.seconds`, a clip `decode.video_seconds`, and as much has opening the asset.
+        A page or an image has `decode.seconds`, a clip `decode.video_seconds`, and as much has opening the asset; a
+        video that comes as pictures has `decode.video_seconds` for all of them.
         """
         count, done, deaths = None, first, 0
         self._served += 1
@@ -120,7 +121,8 @@ class _Child:
     def open(self, size: int, first: int, wanted: Wanted) -> int:
         """The number of parts; `part` gives those from index `first` on. Raises AssetError for the whole asset."""
         self._size = size
-        self._seconds = self._limits.video_seconds if wanted.media == "video" else self._limits.seconds
+        moving = wanted.media in ("video", "frame")
+        self._seconds = self._limits.video_seconds if moving else self._limits.seconds
         try:
             self._ask(child.request(size, first, wanted))
             self._answer("loading it", START_SECONDS)

@@ -2,7 +2,8 @@
 
 The folder holds Qwen2-VL-2B-Instruct with VLM2Vec's LoRA merged into it. As its authors' `process_input_text` writes
 prompts: placeholders come first, images before videos, each with a space behind it and no marks around it; then the
-instruction; then, where there is a text, a space (be the instruction empty) and the text. Positions count tokens.
+instruction; then, where there is a text, a space (be the instruction empty) and the text. Positions count tokens. Where
+that leaves nothing it is `<|endoftext|>`, with which they pad: they pool the last place of an empty row, a padding.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ class VLM2Vec:
         self._backbone = qwen.load(spec, folder)
 
     def prompt(self, segment: Segment) -> Prompt:
-        """Placeholders, instruction, text: it may come out empty."""
+        """Placeholders, instruction, text."""
         shown = sorted(segment.visuals, key=lambda visual: visual.kind == "video")
         return visuals.within(
             lambda fitted: self._prompt(segment, fitted), shown, self._backbone.patching,
@@ -42,6 +43,8 @@ class VLM2Vec:
         pieces.append((plain(self.spec.prompt(segment.side, segment.instruction)), masks.INSTRUCTION))
         if segment.text:
             pieces += [(" ", masks.TEMPLATE), (plain(segment.text), masks.TEXT)]
+        if not any(text for text, _ in pieces):
+            pieces = [(qwen.END, masks.TEMPLATE)]
         return qwen.prompt(self._backbone, pieces, shown)
 
     def forward(self, batch: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,8 +7,6 @@ import torch
 import transformers
 from seeing import clip, kinds_of, loaded, picture, rows, same, segment, special_ids
 
-from smart_jobs.records import AssetError
-
 FAMILY = "vlm2vec"
 FIND = "Find an image:"
 ITEMS = [
@@ -94,10 +92,18 @@ def test_kinds_token_by_token(folder):
     assert kinds_of(model.prompt(segment("ab"))) == "ETT"
 
 
-def test_nothing_at_all_is_empty(folder):
-    [first, nothing] = loaded(folder, FAMILY).encode([segment("a"), segment()])
-    assert isinstance(nothing, AssetError)
-    assert nothing.reason == "empty"
+def test_nothing_at_all_is_padding(folder, reference):
+    """One token of it, which is pooled, and is what stands for the states: the mask keeps none."""
+    processor, plain = reference
+    model = loaded(folder, FAMILY)
+    end = processor.tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    assert processor.tokenizer.pad_token_id == end
+    assert model._model.prompt(segment()).ids.tolist() == [end]
+    with torch.inference_mode():
+        hidden = rows(plain.model.language_model(input_ids=torch.tensor([[end]])).last_hidden_state)[0]
+    [first, nothing] = model.encode([segment("a"), segment()])
+    pooled = hidden / (hidden**2).sum() ** 0.5
+    same([nothing], [(hidden, pooled[None])])
     assert len(first.states) == 2
 
 
