@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-Media = Literal["document", "text", "row", "image", "video"]
+Media = Literal["document", "text", "row", "image", "video", "frame"]
 Side = Literal["document", "query"]
 Codec = Literal["float32", "bf16", "int8", "int4", "binary"]
 
@@ -39,6 +39,9 @@ RETRIED = frozenset({"changed", "read_error", "timeout", "worker_died", "out_of_
 """
 
 MAX_ATTEMPTS = 3
+
+EVALUATION = "evaluation"
+"""The source of what a benchmark asks and offers. Text without a title goes into a model as it stands, blank or not."""
 
 
 class AssetError(Exception):

@@ -13,6 +13,7 @@ from smart_jobs.decode.segments import PartsOf, Piece, attached, passages, piece
 from smart_jobs.decode.spool import Spool
 from smart_jobs.records import (
     ANY_ENCODER,
+    EVALUATION,
     RETRIED,
     Asset,
     AssetError,
@@ -99,8 +100,11 @@ def _pieces(read: reading.Read, policy: Policy, spool: Spool) -> list[Piece]:
 
     if asset.media != "row":
         return pieces(read.contents[0], policy.wanted(asset.uri, asset.media), split, policy.parts, spool)
-    text = f"{asset.title} {asset.text}".strip()
+    exact = asset.source == EVALUATION and not asset.title
+    text = asset.text if exact else f"{asset.title} {asset.text}".strip()
     if not read.contents:
+        if exact and not asset.files:
+            return [Piece(text=passage) for passage in split(text)]
         return passages(None, text, "the record", split)
     files = zip(read.contents, asset.files, strict=True)
     return [attached(text, ((data, policy.wanted(file.uri, file.media)) for data, file in files), policy.parts, spool)]

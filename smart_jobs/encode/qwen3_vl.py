@@ -1,7 +1,8 @@
 """Qwen3-VL-Embedding: the final state of `<|endoftext|>` is pooled; images, videos and text in one user turn.
 
 As the authors' `qwen3_vl_embedding.py` runs it: the instruction is the system turn, on both sides; videos stand before
-images before text; an empty item reads "NULL"; the tokenizer's post-processor ends the prompt with `<|endoftext|>`.
+images before text; an empty text is an empty turn; the tokenizer's post-processor ends the prompt with
+`<|endoftext|>`. (Their code also knows no text at all, which it reads as "NULL"; a segment always has one.)
 """
 
 import unicodedata
@@ -40,7 +41,7 @@ class Qwen3VL:
         instruction = sentence(self.spec.prompt(segment.side, segment.instruction)) or INSTRUCTION
         text = self._backbone.tokenizer.plain(segment.text)
         user = [piece for visual in shown for piece in self._visual(visual)]
-        user.append((text if text or shown else "NULL", masks.TEXT))
+        user.append((text, masks.TEXT))
         made = qwen.prompt(self._backbone, qwen.chat(self._backbone, instruction, user), shown, grouped=True)
         ids = np.append(made.ids, self._backbone.end)
         return replace(made, ids=ids, kinds=np.append(made.kinds, np.uint8(masks.SPECIAL)))

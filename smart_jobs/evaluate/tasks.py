@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from smart_jobs.records import Asset, Attached, Side, text_digest
+from smart_jobs.records import EVALUATION, Asset, Attached, Side, text_digest
 
 Name = str | int
 """What a task calls a candidate. Whole numbers stay numbers: a reference measure depends on how sets order them."""
-
-SOURCE = "evaluation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +30,14 @@ class Item:
         Files count by their names beneath `root`, the suite's folder: a benchmark that was moved is the same. What is
         in them is told by the asset's version once they are read, and equal content has equal versions.
         """
-        said = text_digest(f"{self.title} {self.text}".strip(), self.instruction, side)
+        said = text_digest(f"{self.title} {self.text}".strip() if self.title else self.text, self.instruction, side)
         names = [part for file in self.files for part in (file.media, file.uri.removeprefix(root))]
         uri, stamp = said, said
         if self.files:
             uri = text_digest(said, *names)
             stamp = f"{said}+{text_digest(*names, *(file.stamp for file in self.files))}"
         size = len(self.text.encode()) + self.size
-        return Asset(f"eval:{uri}", SOURCE, stamp, "row", size, title=self.title, text=self.text, side=side,
+        return Asset(f"eval:{uri}", EVALUATION, stamp, "row", size, title=self.title, text=self.text, side=side,
                      instruction=self.instruction, files=self.files)  # fmt: skip
 
 
