@@ -33,7 +33,7 @@ def make(root: Path, form: str = "repository", place: int = 0, broken: bool = Tr
     found = {}
     for number, record in enumerate(definition.read(None).values()):
         made = mmeb_rows.rows_of(record)
-        found[record.key] = made
+        found[record.key] = _counts(record, made)
         media = root / record.media[min(place, len(record.media) - 1)]
         media.mkdir(parents=True, exist_ok=True)
         _annotate(root, record, made, form, number)
@@ -153,15 +153,15 @@ def _define(folder, found):
         content = yaml.safe_load(path.read_text())
         for category in content["categories"].values():
             for key, task in category["tasks"].items():
-                task |= _counts(path.stem, found[key], task)
+                task |= found[key]
         (folder / path.name).write_text(yaml.safe_dump(content, sort_keys=False))
     return str(folder)
 
 
-def _counts(modality, made, task):
+def _counts(record, made):
     counts = {"queries": sum(len(rows) for part, rows in made.parts.items() if part not in ("corpus", "qrels"))}
-    if modality == "visdoc":
+    if record.modality == "visdoc":
         counts["pool"] = len(made.parts["corpus"])
-    elif "pool" in task and "labels" not in task:
+    elif record.pool and not record.labels:
         counts["pool"] = counts["queries"]
-    return {**counts, "per_query": None} if "per_query" in task else counts
+    return {**counts, "per_query": None} if record.per_query else counts

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from smart_jobs.evaluate.mmeb.rows import Pair, Parsed, Said, Shown
 from smart_jobs.evaluate.mmeb.source import Source
-from smart_jobs.evaluate.mmeb.tables import Row
+from smart_jobs.evaluate.tables import Row
 from smart_jobs.evaluate.tasks import Name
 from smart_jobs.records import UsageError
 

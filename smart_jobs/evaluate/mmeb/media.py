@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from smart_jobs import storage
-from smart_jobs.evaluate.mmeb import tables
+from smart_jobs.evaluate import tables
 from smart_jobs.objects import Info
 from smart_jobs.records import Attached
 

@@ -7,7 +7,7 @@ from typing import Any
 from smart_jobs import storage
 from smart_jobs.evaluate.mmeb.rows import Pair, Parsed, Said, Shown
 from smart_jobs.evaluate.mmeb.source import Source
-from smart_jobs.evaluate.mmeb.tables import Row
+from smart_jobs.evaluate.tables import Row
 
 QUERY, RIGHT = "query", "positive"
 

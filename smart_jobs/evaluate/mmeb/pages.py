@@ -2,10 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from smart_jobs.evaluate.mmeb import tables
+from smart_jobs.evaluate import judgements, tables
 from smart_jobs.evaluate.mmeb.rows import Pair, Parsed, Said, Shown
 from smart_jobs.evaluate.mmeb.source import Source
 from smart_jobs.evaluate.tasks import Name
@@ -29,7 +28,7 @@ def visrag(source: Source) -> Parsed:
 
 def _parsed(source: Source, suffix: str) -> Parsed:
     pages = {name: Said(shown=shown) for name, shown in _pages(source, suffix)}
-    grades = _grades(source)
+    grades = judgements.grades(source.part("qrels", judgements.COLUMNS))
 
     def pairs() -> Iterator[Pair]:
         for row in source.part("queries", ("query-id", "query")):
@@ -43,7 +42,7 @@ def _parsed(source: Source, suffix: str) -> Parsed:
 def _pages(source: Source, suffix: str) -> Iterator[tuple[Name, Shown]]:
     """The corpus; what a Parquet file keeps of a page is where its image is taken from if there is no file."""
     files = source.annotations.parts["corpus"]
-    keeps = {file for file in files if file.endswith(".parquet") and KEPT in tables.names(file)}
+    keeps = {file for file in files if tables.keeps_images(file, KEPT)}
     for row in source.part("corpus", ("corpus-id",)):
         name = row["corpus-id"]
         yield name, _page(name, suffix, (row.file, KEPT, row.place) if row.file in keeps else None)
@@ -57,14 +56,3 @@ def _short(name: str) -> str:
     """The file of a VisRAG page: the beginning of its name, and a digest of the whole."""
     stem, suffix = os.path.splitext(name)
     return f"{stem[:SHORT]}_{hashlib.md5(name.encode()).hexdigest()[:8]}{suffix}"
-
-
-def _grades(source: Source) -> Mapping[Any, Mapping[Name, float]]:
-    """Pages to grades above 0 by query, in the order in which they appear first; of several grades the highest."""
-    grades: dict[Any, dict[Name, float]] = {}
-    for row in source.part("qrels", ("query-id", "corpus-id", "score")):
-        grade = row.number("score")
-        if grade > 0:
-            judged = grades.setdefault(row["query-id"], {})
-            judged[row["corpus-id"]] = max(judged.get(row["corpus-id"], 0), grade)
-    return grades

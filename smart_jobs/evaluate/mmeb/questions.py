@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from smart_jobs.evaluate.mmeb.rows import Choice, Parsed, Shown
 from smart_jobs.evaluate.mmeb.source import Source
-from smart_jobs.evaluate.mmeb.tables import Row
+from smart_jobs.evaluate.tables import Row
 
 LETTERS = "ABCD"
 YES_OR_NO = ("yes", "no")

@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from smart_jobs.evaluate.mmeb import tables
+from smart_jobs.evaluate import tables
 from smart_jobs.evaluate.mmeb.annotations import Annotations
 from smart_jobs.evaluate.mmeb.definition import Record
 from smart_jobs.evaluate.mmeb.media import Media
-from smart_jobs.evaluate.mmeb.tables import Row
+from smart_jobs.evaluate.tables import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from smart_jobs import storage
-from smart_jobs.evaluate.mmeb import annotations, choices, definition
+from smart_jobs.evaluate.mmeb import annotations, choices, definition, remarks
 from smart_jobs.evaluate.mmeb.definition import Record
 from smart_jobs.evaluate.mmeb.dialect import Dialect
 from smart_jobs.evaluate.mmeb.media import Media
@@ -41,6 +41,16 @@ class MMEB:
         record = self.records[task]
         found = annotations.find(self.root, record)
         return Source(record, found, Media(self.root, record.media, apart=record.modality == "image"))
+
+    def annotations(self, task: str) -> str:
+        """Where a task's annotations lie, in which form and of which commit. Raises UsageError where they do not."""
+        found = annotations.find(self.root, self.records[task])
+        commit = f", revision {found.revision}" if found.revision else ""
+        return f"{found.where} ({found.form}{commit})"
+
+    def remarks(self, task: Task) -> Sequence[str]:
+        """Where a task differs from what its record states of it, beside its counts."""
+        return remarks.of(self.records[task.name], task)
 
     def load(self, task: str) -> Task:
         """One task, read now. What is missing of its media is no error: such an item becomes a failure."""

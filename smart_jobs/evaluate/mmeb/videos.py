@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from smart_jobs.evaluate.mmeb.rows import Pair, Parsed, Said, Shown
 from smart_jobs.evaluate.mmeb.source import Source
-from smart_jobs.evaluate.mmeb.tables import Row
+from smart_jobs.evaluate.tables import Row
 from smart_jobs.records import UsageError
 
 

@@ -6,6 +6,7 @@ import mmeb_making
 import mmeb_protocol
 import pytest
 
+from smart_jobs import storage
 from smart_jobs.encode.qwen3_vl import INSTRUCTION, sentence
 from smart_jobs.evaluate.mmeb import suite
 from smart_jobs.keys import Suite
@@ -72,3 +73,42 @@ def _same_labels(query, asked):
     else:  # the reference has None here, which no candidate is called
         [name] = query.relevant
         assert name not in query.candidates
+
+
+STORED = (
+    "OK-VQA",
+    "NIGHTS",
+    "HMDB51",
+    "QVHighlight",
+    "MomentSeeker",
+    "MVBench",
+    "VisRAG_ChartQA",
+    mmeb_making.IN_PARQUET,
+)
+
+
+def test_in_a_store_it_is_the_same(tmp_path, bucket):
+    definition = mmeb_making.make(tmp_path, broken=False)
+    local = suite.opened(Suite(name="mmeb_v2", path=str(tmp_path), definition=definition, tasks=STORED), "qwen3_vl")
+    kept = [local.source(name) for name in STORED]
+    folders = {Path(source.media.uri) for source in kept} | {Path(tmp_path, s.annotations.where) for s in kept}
+    wanted = [path for path in tmp_path.rglob("*") if path.is_file() and folders & {*path.parents}]
+    wanted = [path for path in wanted if "image-tasks" not in path.parts or set(path.parts) & {*STORED}]
+    for path in wanted:
+        storage.write_bytes(f"{bucket}/mmeb/{path.relative_to(tmp_path)}", path.read_bytes())
+    keys = Suite(name="mmeb_v2", path=f"{bucket}/mmeb", definition=definition, tasks=STORED)
+    stored = suite.opened(keys, "qwen3_vl")
+    for name in STORED:
+        here, there = local.load(name), stored.load(name)
+        assert _plain(here, local.root) == _plain(there, stored.root)
+        assert all(file.stamp for item in there.candidates.values() for file in item.files)
+
+
+def _plain(task, root):
+    """What of a task does not depend on where it lies."""
+
+    def plain(item):
+        return item.text, item.instruction, [(f.media, f.uri.removeprefix(root)) for f in item.files], item.size
+
+    queries = [(query.name, plain(query.item), dict(query.relevant), query.candidates) for query in task.queries]
+    return queries, [(name, plain(item)) for name, item in task.candidates.items()]

@@ -79,10 +79,14 @@ def rows(files: Iterable[str], columns: Sequence[str] | None = None) -> Iterator
             yield Row(values, uri, place)
 
 
-def names(uri: str) -> list[str]:
-    """The columns of a Parquet file."""
+def keeps_images(uri: str, column: str) -> bool:
+    """Whether a file is a Parquet file whose `column` holds images as the hub's datasets do, with their `bytes`."""
+    if not uri.endswith(".parquet"):
+        return False
     with _readable(uri), storage.open_input(uri) as handle:
-        return list(pq.ParquetFile(handle).schema_arrow.names)
+        schema = pq.ParquetFile(handle).schema_arrow
+    kind = schema.field(column).type if column in schema.names else pa.null()
+    return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
 
 
 def length(uri: str) -> int:
