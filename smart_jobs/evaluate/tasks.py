@@ -85,8 +85,15 @@ class Task:
 class Suite(Protocol):
     """A benchmark on a disk or in a store."""
 
-    name: str
-    root: str
+    @property
+    def name(self) -> str:
+        """What a config calls its kind."""
+        ...
+
+    @property
+    def root(self) -> str:
+        """Its folder; what names of files are beneath."""
+        ...
 
     def tasks(self) -> Sequence[str]:
         """The names of its tasks, in its own order. Raises UsageError for one asked for that it has not."""

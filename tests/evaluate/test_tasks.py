@@ -49,3 +49,14 @@ def test_a_text_without_edges_is_what_it_was_in_earlier_lakes(text):
         asset = Item(text).asset(side, "")
         assert asset.uri == query_rows.uri(text, "", side)
         assert asset.stamp == asset.uri.removeprefix("eval:")
+
+
+FRAMED = (Attached("/data/v/1.jpg", "frame", "1:1"),)
+
+
+@given(st.text(" \nab", max_size=4), st.text(" \nab", max_size=4))
+def test_texts_that_differ_by_white_space_are_two(one, other):
+    """A model gets them as they stand."""
+    assets = [Item(text, files=FRAMED).asset("document", "/data") for text in (one, other)]
+    assert (assets[0].uri == assets[1].uri) == (one == other)
+    assert (assets[0].stamp == assets[1].stamp) == (one == other)
