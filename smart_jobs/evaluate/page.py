@@ -71,8 +71,8 @@ def _task_row(task: TaskPart, report: Report) -> str:
     name += f" <small>{escape(task.primary)}</small>"
     if task.unlike_expected:
         name += f"<br><small class=warn>{escape(task.unlike_expected)}</small>"
-    if task.failures:
-        name += f"<br><small class=warn>{len(task.failures):,} not encoded</small>"
+    if task.failed:
+        name += f"<br><small class=warn>{task.failed:,} not encoded</small>"
     return f"<tr><th>{name}</th><td>{task.queries:,}</td><td>{task.candidates:,}</td>{_cells(task, report)}</tr>"
 
 
@@ -89,13 +89,18 @@ def _reach(report: Report) -> float:
     """How far the scale of gains goes on both sides: to the furthest end of any interval."""
     parts: list[MeanPart | TaskPart] = [*report.means, *report.tasks]
     gains = [part.gain for part in parts if part.gain is not None]
-    return max((abs(end) for gain in gains for end in (gain.low, gain.high)), default=0.0) or 0.01
+    ends = [abs(end) for gain in gains for end in (gain.low, gain.high) if end is not None]
+    return max(ends, default=0.0) or 0.01
 
 
 def _score(score: Estimate | None, best: float | None) -> str:
     if score is None:
         return f"<td>{NONE}</td>"
-    said = f"95 %: {100 * score.low:.2f} to {100 * score.high:.2f}"
+    said = (
+        "no interval"
+        if score.low is None or score.high is None
+        else (f"95 %: {100 * score.low:.2f} to {100 * score.high:.2f}")
+    )
     mark = " class=best" if score.value == best else ""
     return f'<td{mark} title="{said}">{_points(score.value)}</td>'
 
@@ -105,7 +110,9 @@ def _points(value: float | None) -> str:
 
 
 def _interval(gain: Estimate | None, reach: float) -> str:
-    return "" if gain is None else charts.interval(gain.value, gain.low, gain.high, reach)
+    if gain is None or gain.low is None or gain.high is None:
+        return ""
+    return charts.interval(gain.value, gain.low, gain.high, reach)
 
 
 def _curves(report: Report) -> str:
@@ -130,6 +137,8 @@ def _task_rows(report: Report) -> list[str]:
 
 def _failures(tasks: Sequence[TaskPart]) -> str:
     rows = [f"<li>{escape(task.name)}: {escape(line)}</li>" for task in tasks for line in task.failures]
+    rows += [f"<li>{escape(task.name)}: and {task.failed - len(task.failures):,} more</li>" for task in tasks
+             if task.failed > len(task.failures)]  # fmt: skip
     return f"<ul>{''.join(rows)}</ul>" if rows else "<p>None: every query and candidate was encoded.</p>"
 
 
