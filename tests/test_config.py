@@ -80,7 +80,7 @@ def test_a_word_that_is_neither_name_nor_path_suggests_the_folder(group):
 @pytest.mark.parametrize(
     ("model", "job", "word", "names"),
     [(Ingest, "ingest", "cluster=./a", "address, local"), (IndexJob, "index", "index=a", "auto"),
-     (Evaluate, "evaluate", "suite=./a", "beir")],
+     (Evaluate, "evaluate", "suite=./a", "beir, folders, mmeb_v2, pairs")],
 )  # fmt: skip
 def test_other_groups_take_names_only_and_list_them(model, job, word, names):
     lines = mistakes(model, job, *(["source=docs"] if model is Ingest else []), word)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import mmeb_making
 import mmeb_protocol
+import mmeb_protocol_items
 import pytest
 
 from smart_jobs import storage
@@ -13,10 +14,14 @@ from smart_jobs.keys import Suite
 
 LABELS = Path(__file__).parents[3] / "conf" / "suite" / "mmeb_v2" / "labels"
 PROFILES = ("qwen", "vlm2vec")
-PLACEHOLDERS = {"image": mmeb_protocol.IMG, "video": mmeb_protocol.VID, "text": ""}
+PLACEHOLDERS = {"image": mmeb_protocol_items.IMG, "video": mmeb_protocol_items.VID, "text": ""}
 
 
-@pytest.fixture(scope="module", params=[("repository", 0), ("download", 1), ("arrow", 2)], ids=lambda given: given[0])
+@pytest.fixture(
+    scope="module",
+    params=[("repository", 0), ("download", 1), ("arrow", 2), ("download", 3)],
+    ids=lambda given: f"{given[0]}-{given[1]}",
+)
 def made(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("mmeb")
     form, place = request.param

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mmeb_making
 import mmeb_protocol
+import mmeb_protocol_items
 import pytest
 import tiny_vl
 from seeing import clip, loaded, picture, segment
@@ -32,7 +33,7 @@ def test_every_prompt_has_the_tokens_of_the_evaluators_text(tmp_path):
     assert found.profile == "vlm2vec"
     model = loaded(tiny_vl.checkpoint(tmp_path / "tiny", "vlm2vec"), "vlm2vec", max_length=4096)._model
     tokenizer = model._backbone.tokenizer
-    pads = {tokenizer.id_of(mmeb_protocol.IMG), tokenizer.id_of(mmeb_protocol.VID)}
+    pads = {tokenizer.id_of(mmeb_protocol_items.IMG), tokenizer.id_of(mmeb_protocol_items.VID)}
     wanted = mmeb_protocol.read(tmp_path / "data", "vlm2vec", LABELS)
     checked = set()
     for key in found.tasks():
