@@ -96,7 +96,9 @@ def _json(means: Sequence[MeanPart]) -> dict[str, Any]:
             "tasks": mean.there,
             "of": mean.of,
             **{
-                name: None if score is None else [round(v, 6) for v in (score.value, score.low, score.high) if v is not None]
+                name: None
+                if score is None
+                else [round(v, 6) for v in (score.value, score.low, score.high) if v is not None]
                 for name, score in mean.scores.items()
             },
         }
