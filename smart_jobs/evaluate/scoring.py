@@ -14,12 +14,14 @@ TOP = 100
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Scores of q queries with n segments, `pooled` and `late` (q, n).
+    """Scores of the q queries of a task, in its order, with n segments, `pooled` and `late` (q, n) float32.
 
-    Segment i belongs to group `group_of[i]`; candidate `names[j]` scores as group `columns[j]`, by its best segment.
-    `candidates` (q, n) bool marks the segments that the index passed on.
+    A query that could not be encoded has -inf throughout. Segment i belongs to group `group_of[i]`; candidate
+    `names[j]` scores as group `columns[j]`, by its best segment. `candidates` (q, n) bool marks the segments that the
+    index passed on.
     """
 
+    task: str
     queries: Sequence[str]
     names: Sequence[str]
     group_of: np.ndarray
@@ -48,7 +50,7 @@ def results(scored: Scored, qrels: Mapping[str, Mapping[str, float]], weights: W
     Where the encoder pools nothing, `kind` being `mean_states`, there is no pooled score and so no hybrid: late is all.
     """
     hybrid = weights.pooled * scored.pooled + weights.late * scored.late
-    two_stage = np.where(scored.candidates, hybrid, -np.inf)
+    two_stage = np.where(scored.candidates, hybrid, np.float32(-np.inf))
     matrices = {"pooled": scored.pooled, "late": scored.late, "hybrid": hybrid, "two_stage": two_stage}
     if kind != "model":
         matrices = {"late": scored.late, "two_stage": two_stage}
@@ -57,7 +59,7 @@ def results(scored: Scored, qrels: Mapping[str, Mapping[str, float]], weights: W
 
 def best_per_group(scores: np.ndarray, group_of: np.ndarray, count: int) -> np.ndarray:
     """(q, n) segment scores -> (q, count), the maximum over each group's segments; -inf where it has none."""
-    best = np.full((scores.shape[0], count), -np.inf, np.float64)
+    best = np.full((scores.shape[0], count), -np.inf, scores.dtype)
     order = np.argsort(group_of, kind="stable")
     owners, first = np.unique(group_of[order], return_index=True)
     if len(owners):
@@ -67,8 +69,8 @@ def best_per_group(scores: np.ndarray, group_of: np.ndarray, count: int) -> np.n
 
 def _result(name: str, scores: np.ndarray, scored: Scored, qrels: Mapping[str, Mapping[str, float]]) -> Result:
     best = best_per_group(scores, scored.group_of, int(scored.columns.max()) + 1)[:, scored.columns]
-    measures = metrics.evaluate(best, scored.queries, scored.names, qrels)
-    ranked = metrics.rank(best, metrics.tie_break(scored.names), TOP)
+    measures = metrics.evaluate(best, scored.queries, scored.names, qrels, scored.task)
+    ranked = metrics.rank(best, scored.names, scored.task, TOP)
     hits = {
         query: [(scored.names[i], float(best[row, i])) for i in ranked[row] if best[row, i] > -np.inf]
         for row, query in enumerate(scored.queries)

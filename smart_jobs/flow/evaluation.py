@@ -47,7 +47,7 @@ def run(job: Evaluate) -> dict[str, Any]:
     summary = bringing.bring_in([*queries.values(), *documents.values()], tables, job.encoder, bringing.Options.of(job))
     inner = layout.snapshot(tables)
     corpus = _corpus(lake, spec, documents, inner, task)
-    scored = _score(job, inner, queries, corpus)
+    scored = _score(job, task.name, inner, queries, corpus)
     weights = hybrid.Weights(job.lambda_pooled, job.lambda_late).of(spec)
     results = scoring.results(scored, task.qrels, weights, spec.pooled_kind)
     versions = {"evaluation": inner.versions(), "candidates": corpus.snapshot.versions()}
@@ -95,20 +95,25 @@ def _corpus(lake: Lake, spec: EncoderSpec, documents: Mapping[str, Asset], inner
     return candidates.of_assets(inner, names, [documents[name].id for name in names])
 
 
-def _score(job: Evaluate, inner: Snapshot, queries: Mapping[str, Asset], corpus: Corpus) -> Scored:
+def _score(job: Evaluate, task: str, inner: Snapshot, queries: Mapping[str, Asset], corpus: Corpus) -> Scored:
     names, embeddings = _embeddings(inner, queries)
     progress.say(f"evaluate: scoring {len(names):,} queries x {len(corpus.ids):,} segments")
     pooled, late = hybrid.scores(corpus.snapshot, embeddings, corpus.ids)
-    vectors = np.stack([embedding.pooled for embedding in embeddings])
-    mask = _two_stage(job, corpus, vectors)
-    missing = [name for name in queries if name not in set(names)]
-    if missing:
-        progress.say(f"evaluate: {len(missing)} queries could not be encoded and count as nothing found")
-        pooled, late = (
-            np.vstack([scores, np.full((len(missing), len(corpus.ids)), -np.inf)]) for scores in (pooled, late)
-        )
-        mask = np.vstack([mask, np.zeros((len(missing), len(corpus.ids)), bool)])
-    return Scored([*names, *missing], corpus.names, corpus.group_of, corpus.columns, pooled, late, mask)
+    mask = _two_stage(job, corpus, np.stack([embedding.pooled for embedding in embeddings]))
+    if missing := len(queries) - len(names):
+        progress.say(f"evaluate: {missing} queries could not be encoded and count as nothing found")
+    rows = np.flatnonzero(np.isin(list(queries), names))
+    pooled, late, mask = (_spread(matrix, rows, len(queries)) for matrix in (pooled, late, mask))
+    return Scored(task, list(queries), corpus.names, corpus.group_of, corpus.columns, pooled, late, mask)
+
+
+def _spread(matrix: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+    """`count` rows, of which `rows` are those of `matrix`, the others -inf or False: the rows of a task's queries."""
+    if len(matrix) == count:
+        return matrix
+    whole = np.full((count, matrix.shape[1]), False if matrix.dtype == bool else -np.inf, matrix.dtype)
+    whole[rows] = matrix
+    return whole
 
 
 def _embeddings(inner: Snapshot, queries: Mapping[str, Asset]) -> tuple[list[str], list[Embedding]]:

@@ -19,7 +19,7 @@ def make(candidates: np.ndarray) -> Scored:
     pooled = np.array([[0.9, 0.1, 0.2, 0.3], [0.0, 0.5, 0.4, 0.1]], np.float32)
     late = np.array([[0.1, 0.2, 0.9, 0.0], [0.3, 0.1, 0.2, 0.6]], np.float32)
     groups, columns = np.array([0, 0, 1, 2]), np.array([0, 1, 2, 2])
-    return Scored(["q1", "q2"], ["a", "b", "c", "c again"], groups, columns, pooled, late, candidates)
+    return Scored("set", ["q1", "q2"], ["a", "b", "c", "c again"], groups, columns, pooled, late, candidates)
 
 
 EQUAL = Weights()
