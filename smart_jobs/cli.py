@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smart_jobs import config, render, settings
+from smart_jobs import config, render, render_evaluation, settings
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.strict import Strict
 
@@ -44,7 +44,7 @@ VERBS = {
     "ingest": Verb(settings.Ingest, "smart_jobs.flow.ingest", render.ingest, _ingest_code),
     "index": Verb(settings.IndexJob, "smart_jobs.flow.indexing", render.index),
     "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search),
-    "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render.evaluate),
+    "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render_evaluation.evaluate, _ingest_code),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
     "sql": Verb(settings.Sql, "smart_jobs.flow.sql", render.sql),
     "verify": Verb(settings.Verify, "smart_jobs.flow.verifying", render.verify, _verify_code),
