@@ -33,6 +33,7 @@ bench: $(READY)
 	$(RUN) -m tests.bench.maxsim
 	$(RUN) -m tests.bench.ann
 	$(RUN) -m tests.bench.ranking
+	$(RUN) -m tests.bench.measures
 
 faults: $(READY)
 	@for seed in $$(seq 1 $(or $(TIMES),10)); do \

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import importlib
 import importlib.metadata
+import itertools
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smart_jobs import config, render, render_evaluation, settings
+from smart_jobs import config, render, render_compare, render_evaluation, settings
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.strict import Strict
 
@@ -45,6 +46,7 @@ VERBS = {
     "index": Verb(settings.IndexJob, "smart_jobs.flow.indexing", render.index),
     "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search),
     "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render_evaluation.evaluate, _ingest_code),
+    "compare": Verb(settings.Compare, "smart_jobs.flow.comparing", render_compare.compare),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
     "sql": Verb(settings.Sql, "smart_jobs.flow.sql", render.sql),
     "verify": Verb(settings.Verify, "smart_jobs.flow.verifying", render.verify, _verify_code),
@@ -52,8 +54,11 @@ VERBS = {
     "forget": Verb(settings.Forget, "smart_jobs.flow.forgetting", render.forget),
 }
 
-READING = ("status", "verify")
+READING = ("compare", "status", "verify")
 """Verbs that change nothing by themselves."""
+
+BARE = {"search": ("query",), "sql": ("query",), "compare": ("base", "run")}
+"""Keys whose values may stand bare behind the verb, in this order."""
 
 OPTIONS = ("--help", "--dry-run", "--json", "--version")
 
@@ -109,10 +114,10 @@ def _main(options: Sequence[str], words: Sequence[str]) -> int:
 
 
 def _keyed(name: str, words: Sequence[str]) -> list[str]:
-    """`search "a question"` is `search query="a question"`, and so it is with sql."""
-    if name in ("search", "sql") and words and not config.OVERRIDE.match(words[0]):
-        return [f"query={words[0]}", *words[1:]]
-    return list(words)
+    """`search "a question"` is `search query="a question"`, and so it is with what else is in `BARE`."""
+    bare = list(itertools.takewhile(lambda word: not config.OVERRIDE.match(word), words[: len(BARE.get(name, ()))]))
+    named = [f"{key}={word}" for key, word in zip(BARE.get(name, ()), bare, strict=False)]
+    return [*named, *words[len(bare) :]]
 
 
 def _run(verb: Verb, name: str, words: Sequence[str], options: set[str]) -> int:

@@ -108,6 +108,22 @@ class Evaluate(Cut):
     batch_tokens: int = Field(4096, ge=1, description="as in ingest")
 
 
+class Compare(Strict):
+    """Set two evaluations against each other, task by task, over the queries that both measured.
+
+    smart-jobs compare 20261121T0203 latest lake=./bench
+    """
+
+    base: str = Field(description="an evaluation's run_id, the beginning of one, or `latest`; also given bare")
+    run: str = Field("latest", description="the evaluation that is set against it; also given bare, second")
+    lake: Lake
+    base_lake: str | None = Field(None, description="path or URI of the lake that `base` is in, where it is another")
+    measure: str | None = Field(
+        None, description="what is compared, e.g. ndcg_linear@5:corrected; null: what stands for each task"
+    )
+    changed: int = Field(3, ge=0, description="queries of each task to name, those that changed most")
+
+
 class Status(Strict):
     """Say what a lake holds.
 

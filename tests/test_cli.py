@@ -68,7 +68,8 @@ def complaint(capfd, *words):
     [
         (
             ["fetch"],
-            "fetch: no such verb; there are ingest, index, search, evaluate, status, sql, verify, maintain, forget",
+            "fetch: no such verb; there are ingest, index, search, evaluate, compare, status, sql, verify, maintain, "
+            "forget",
         ),
         (["ingest", "--force"], "--force: unknown option; there are --help, --dry-run, --json, --version"),
         (["status", "lak=./a"], "lak=./a: unknown key; did you mean lake?"),
@@ -87,6 +88,9 @@ def complaint(capfd, *words):
         (["sql", "analysis=drift"], "other: missing; analysis=drift compares with other=ENCODER or other=version:N"),
         (["status", "--dry-run"], "status --dry-run: status changes nothing; run it without"),
         (["verify", "--dry-run"], "verify --dry-run: verify changes nothing; run it without"),
+        (["compare"], "base: missing; give base=…"),
+        (["compare", "a", "b", "c"], "'c': expected key=value"),
+        (["compare", "a", "--dry-run"], "compare --dry-run: compare changes nothing; run it without"),
         (["forget"], "asset: missing; give asset=…"),
         (["maintain", "target_mb=0"], "target_mb: Input should be greater than 0 (got '0')"),
     ],
@@ -311,7 +315,16 @@ def test_help_and_mistakes_load_nothing_heavy():
 
 @pytest.mark.parametrize(
     "module",
-    ["config", "flow.ingest", "flow.status", "flow.sql", "flow.verifying", "flow.maintaining", "flow.dropping"],
+    [
+        "config",
+        "flow.ingest",
+        "flow.comparing",
+        "flow.status",
+        "flow.sql",
+        "flow.verifying",
+        "flow.maintaining",
+        "flow.dropping",
+    ],
 )
 def test_planning_loads_neither_torch_nor_faiss_nor_ray(module):
     assert (

@@ -20,6 +20,7 @@ REQUIRED = {
     "ingest": ["source=docs"],
     "search": ["query=a"],
     "evaluate": ["suite=beir", "suite.path=a"],
+    "compare": ["base=a"],
     "forget": ["asset=a"],
 }
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import faiss
 import numpy as np
 
+from smart_jobs import progress
+from smart_jobs.index import devices
+
 SEED = 20_240_607
 
 CHUNK_ROWS = 65_536
@@ -41,11 +44,19 @@ def _train(index: faiss.IndexIVF, sample: np.ndarray) -> None:
         index.pq.cp.min_points_per_centroid = 1
     if isinstance(index, faiss.IndexIVFPQ):
         index.do_polysemous_training = False
-    centroids = faiss.IndexFlatIP(index.d)  # filled by train; Clustering.centroids is out of reach beside pymupdf
-    faiss.Clustering(index.d, index.nlist, index.cp).train(sample, centroids)
+    centroids = _centroids(index, sample, devices.assigner(index.d))
+    if centroids is None:
+        progress.say("index: GPU and CPU do not agree about the nearest centroids; training on the CPU")
+        centroids = _centroids(index, sample, faiss.IndexFlatIP(index.d))
     with _one_thread(), _blas_distances():
-        index.quantizer.add(centroids.reconstruct_n(0, index.nlist))
+        index.quantizer.add(centroids)
         index.train(sample)
+
+
+def _centroids(index: faiss.IndexIVF, sample: np.ndarray, assigner: faiss.Index) -> np.ndarray | None:
+    """The lists' centroids by k-means, from its assigner: Clustering.centroids is out of reach beside pymupdf."""
+    faiss.Clustering(index.d, index.nlist, index.cp).train(sample, assigner)
+    return devices.centroids(assigner, sample)
 
 
 def misfit(index: faiss.Index, vectors: np.ndarray) -> float | None:
