@@ -48,11 +48,21 @@ def _many(tasks: Mapping[str, Mapping[str, Any]], mean: Mapping[str, Any]) -> li
     scorings = [scoring for scoring in SCORINGS if any(task[scoring] is not None for task in tasks.values())]
     head = ("task", "category", "queries", "candidates", "measure", *scorings, "failed")
     rows = [head, *(_row(name, task, scorings) for name, task in tasks.items())]
-    if mean["primary"] is not None:
-        complete = f"mean of {mean['tasks']:,}" + ("" if mean["complete"] == mean["tasks"] else
-                                                    f", {mean['complete']:,} of them complete")  # fmt: skip
-        rows.append((complete, "", "", "", "", *(_percent(mean["primary"].get(name)) for name in scorings), ""))
-    return _table(rows, left=2)
+    groups = mean["groups"]
+    rows += [_mean_row(name, groups, scorings) for name in next(iter(groups.values()), {})]
+    left_out = {
+        task: why for means in groups.values() for found in means.values() for task, why in found["left_out"].items()
+    }
+    return [*_table(rows, left=2), *(f"{task} is in no mean: {why}" for task, why in left_out.items())]
+
+
+def _mean_row(name: str, groups: Mapping[str, Mapping[str, Any]], scorings: Sequence[str]) -> tuple[str, ...]:
+    """A mean over tasks, which says of how many it is where some are left out."""
+    found = {scoring: groups[scoring][name] for scoring in scorings if scoring in groups}
+    [one, *_] = found.values()
+    whole = f"{one['tasks']:,}" if one["complete"] else f"{one['tasks']:,} of {one['of']:,}"
+    scores = (_percent(found[scoring]["score"] if scoring in found else None) for scoring in scorings)
+    return (f"mean of {whole}", name, "", "", "", *scores, "")
 
 
 def _row(name: str, task: Mapping[str, Any], scorings: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from smart_jobs.evaluate import measuring, metrics
 from smart_jobs.evaluate.cuts import Pairs
-from smart_jobs.evaluate.measuring import Ranking
+from smart_jobs.evaluate.measuring import Measure, Ranking
 from smart_jobs.evaluate.tasks import Name, Task
 from smart_jobs.search.hybrid import Weights
 
@@ -67,7 +67,9 @@ def results(task: Task, pool: Pool, found: Matrices, weights: Weights, kind: str
         scorings = {"pooled": found.pooled, **scorings, "hybrid": hybrid(found, weights)}
     if found.passed is not None:
         scorings["two_stage"] = np.where(found.passed, hybrid(found, weights), np.float32(-np.inf))
-    return [_result(name, scores, task, pool) for name, scores in scorings.items()]
+    measure = measuring.of(task, pool.names)
+    return [_result(name, rankings(task, pool, scores, measuring.needed(task, TOP)), task, pool, measure)
+            for name, scores in scorings.items()]  # fmt: skip
 
 
 def hybrid(found: Matrices, weights: Weights, view: int = 0) -> np.ndarray:
@@ -120,8 +122,7 @@ class _Layout:
         return best
 
 
-def _result(name: str, scores: np.ndarray, task: Task, pool: Pool) -> Result:
-    found = rankings(task, pool, scores, None)
+def _result(name: str, found: Sequence[Ranking], task: Task, pool: Pool, measure: Measure) -> Result:
     hits = {
         query.name: [
             (pool.names[number], float(score))
@@ -129,4 +130,4 @@ def _result(name: str, scores: np.ndarray, task: Task, pool: Pool) -> Result:
         ]
         for query, ranking in zip(task.queries, found, strict=True)
     }
-    return Result(name, measuring.measured(task, pool.names, found), hits)
+    return Result(name, measure(found), hits)

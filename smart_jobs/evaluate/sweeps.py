@@ -47,10 +47,10 @@ def primaries(
     task: Task, pool: Pool, found: Matrices, views: Sequence[View], points: Sequence[Point]
 ) -> list[float | None]:
     """The mean of the task's primary measure at each point, from the late scores of `views`; None: none is judged."""
-    depth = measuring.depth(task.primary)
-    return [_primary(task, pool, scoring.hybrid(found, at.weights, views.index(at.view)), depth) for at in points]
-
-
-def _primary(task: Task, pool: Pool, scores: np.ndarray, depth: int | None) -> float | None:
-    measured = measuring.measured(task, pool.names, scoring.rankings(task, pool, scores, depth))
-    return float(np.mean([row[task.primary] for row in measured.values()])) if measured else None
+    depth, measure = measuring.depth(task.primary), measuring.of(task, pool.names)
+    means = []
+    for at in points:
+        scores = scoring.hybrid(found, at.weights, views.index(at.view))
+        measured = measure(scoring.rankings(task, pool, scores, depth))
+        means.append(float(np.mean([row[task.primary] for row in measured.values()])) if measured else None)
+    return means

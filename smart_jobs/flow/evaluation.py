@@ -69,7 +69,7 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
         "run_id": held.run_id,
         "encoder": spec.full_name,
         "tasks": tasks,
-        "mean": evaluation_summary.means(list(tasks.values())),
+        "mean": evaluation_summary.means(tasks),
         **({} if swept is None else {"sweep": swept.finish(lake, held.run_id)}),
         "encoded": summary.encoded,
         "failures": summary.failures,

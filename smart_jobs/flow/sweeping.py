@@ -1,17 +1,23 @@
 """A sweep over ways to score: gathered task by task, then a table and a chart in the lake."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from smart_jobs import storage
-from smart_jobs.evaluate import chart, sweeps, views
+from smart_jobs.evaluate import charts, sweeps, views
 from smart_jobs.evaluate.sweeps import Point
 from smart_jobs.evaluate.views import View
 from smart_jobs.flow.task_scoring import Scored
 from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.settings import Evaluate
+
+WEIGHTS = ("lambda_late", "lambda_pooled")
+KEYS = (*WEIGHTS, "mask", "mask_query", "codec")
+SAID = {"lambda_late": "λ_late ", "lambda_pooled": "λ_pooled ", "mask_query": "query "}
+"""What stands before a value where several keys are told side by side."""
 
 
 class Swept:
@@ -43,8 +49,23 @@ class Swept:
         table, drawn = (storage.join(lake.uri, "reports", run_id, f"sweep.{kind}") for kind in ("json", "svg"))
         found = {"measures": self._measures, "points": points, "best": _best(points), "table": table, "chart": drawn}
         storage.write_bytes(table, json.dumps(found, indent=2).encode())
-        storage.write_bytes(drawn, chart.of_sweep(points, self._measures).encode())
+        storage.write_bytes(drawn, self._drawn(points).encode())
         return found
+
+    def _drawn(self, points: Sequence[Mapping[str, Any]]) -> str:
+        """A line for each combination of all but the weight of which there are most values."""
+        across = max(WEIGHTS, key=lambda name: len({point[name] for point in points}))
+        varied = [name for name in KEYS if name != across and len({point[name] for point in points}) > 1]
+        curves: dict[str, list[tuple[float, float]]] = {}
+        for point in points:
+            label = " ".join(f"{SAID.get(name, '')}{point[name]}" for name in varied) or "hybrid"
+            mean = float("nan") if point["mean"] is None else 100 * point["mean"]
+            curves.setdefault(label, []).append((point[across], mean))
+        measures = ", ".join(sorted(set(self._measures.values())))
+        over = f", mean of {len(self._measures)} tasks" if len(self._measures) > 1 else ""
+        return charts.lines(
+            {name: sorted(places) for name, places in curves.items()}, across, f"{measures}{over}, percent"
+        )
 
     def _row(self, at: int, point: Point) -> dict[str, Any]:
         tasks = {name: _rounded(values[at]) for name, values in self._tasks.items()}

@@ -14,7 +14,6 @@ from jobs import run
 
 from smart_jobs import schema
 from smart_jobs.encode import checkpoint
-from smart_jobs.flow import evaluation
 from smart_jobs.keys import Encoder
 from smart_jobs.lake import layout, table
 
@@ -154,10 +153,3 @@ def test_coarse_and_merged_documents_are_scored_with_whole_queries(sample, tmp_p
     assert sum(row["codec"] == "float32" for row in states) == task["queries"] == QUERIES
     longest = {name: max(row["n_tokens"] for row in states if row["codec"] == name) for name in ("binary", "float32")}
     assert longest["binary"] == 31  # 62 tokens between the special ones
-
-
-def test_a_query_that_could_not_be_encoded_keeps_its_number():
-    scores, mask = np.array([[1.0], [2.0]], np.float32), np.array([[True], [True]])
-    rows = np.array([0, 2])
-    assert evaluation._spread(scores, rows, 3).tolist() == [[1.0], [-np.inf], [2.0]]
-    assert evaluation._spread(mask, rows, 3).tolist() == [[True], [False], [True]]
