@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smart_jobs import config, render, render_compare, render_evaluation, settings
+from smart_jobs import config, render, render_compare, render_evaluation, render_explain, settings
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.strict import Strict
 
@@ -45,6 +45,7 @@ VERBS = {
     "ingest": Verb(settings.Ingest, "smart_jobs.flow.ingest", render.ingest, _ingest_code),
     "index": Verb(settings.IndexJob, "smart_jobs.flow.indexing", render.index),
     "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search),
+    "explain": Verb(settings.Explain, "smart_jobs.flow.explaining", render_explain.explain),
     "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render_evaluation.evaluate, _ingest_code),
     "compare": Verb(settings.Compare, "smart_jobs.flow.comparing", render_compare.compare),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
@@ -57,7 +58,7 @@ VERBS = {
 READING = ("compare", "status", "verify")
 """Verbs that change nothing by themselves."""
 
-BARE = {"search": ("query",), "sql": ("query",), "compare": ("base", "run")}
+BARE = {"search": ("query",), "explain": ("query",), "sql": ("query",), "compare": ("base", "run")}
 """Keys whose values may stand bare behind the verb, in this order."""
 
 OPTIONS = ("--help", "--dry-run", "--json", "--version")

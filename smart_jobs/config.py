@@ -46,7 +46,13 @@ def _find(folders: Sequence[Path], *parts: str) -> Path | None:
     return None
 
 
-def _load(path: Path) -> dict[str, Any]:
+def folder_of(group: str, name: str, folders: Sequence[Path]) -> Path | None:
+    """The folder `name` of a group, which has more of what its YAML is about; None where there is none."""
+    return next((folder / group / name for folder in folders if (folder / group / name).is_dir()), None)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, nothing resolved. Raises UsageError, in one line, for anything else."""
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (yaml.YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
@@ -98,7 +104,9 @@ def _group(group: str, value: str, folders: Sequence[Path]) -> dict[str, Any]:
     path = _find(folders, group, value) if re.fullmatch(r"[\w.-]+", value) else None
     if path is None:
         return _unnamed(group, value, folders)
-    loaded = _load(path)
+    loaded = read_yaml(path)
+    if group == "suite" and (beside := folder_of(group, value, folders)):
+        return {"definition": _literal(storage.absolute(str(beside))), **loaded}
     return {"name": value, **loaded} if group in ("source", "encoder") else loaded
 
 
@@ -143,7 +151,7 @@ def _value(kind: Any, text: str) -> Any:
 
 
 def _override(config: Any, model: type[Strict], key: str, text: str, folders: Sequence[Path]) -> None:
-    if key in GROUPS and _is_model(_field_type(model, key)):
+    if key in GROUPS and group_of(_field_type(model, key)) is not None:
         OmegaConf.update(config, key, _group(key, text, folders), merge=False)
         return
     kind = _field_type(model, key)
@@ -193,7 +201,7 @@ def load(model: type[Job], job: str, arguments: Sequence[str]) -> Job:
 def _defaults(job: str, folders: Sequence[Path]) -> DictConfig:
     """conf/<job>.yaml on top of the groups that its defaults list names."""
     path = _find(folders, job)
-    base = _load(path) if path else {}
+    base = read_yaml(path) if path else {}
     config = OmegaConf.create({})
     for entry in base.pop("defaults", []):
         if entry == "_self_":

@@ -13,6 +13,7 @@ from smart_jobs.strict import Strict
 
 Family = Literal["text", "qwen3_vl", "gme", "vlm2vec", "lamra", "jina_v4", "colpali", "clip", "siglip"]
 Pooling = Literal["mean", "cls", "last", "before_emb", "mean_states", "model"]
+Profile = Literal["qwen", "vlm2vec"]
 
 
 def _reason(value: str) -> str:
@@ -72,8 +73,11 @@ class Columns(Strict):
     id: str = Field("id", description="column that names a row; row number where the table has none")
     text: str = Field("text", description="column with the text to embed")
     title: str | None = Field(None, description="column that is put before the text")
-    image: str | None = Field(None, description="column with the path or URI of an image that goes with the text")
-    video: str | None = Field(None, description="column with the path or URI of a video that goes with the text")
+    image: str | None = Field(
+        None,
+        description="column with an image that goes with the text: path or URI, in Parquet and Delta its bytes too",
+    )
+    video: str | None = Field(None, description="the same for a video")
     meta: tuple[str, ...] = Field((), description="further columns to keep with every segment, for filters")
 
 
@@ -202,9 +206,18 @@ class Tune(Strict):
 class Suite(Strict):
     """A benchmark."""
 
-    name: Literal["beir"] = "beir"
-    path: str = Field(description="folder with queries.jsonl, qrels/ and, unless candidates=lake, corpus.jsonl")
-    split: str = "test"
+    name: Literal["beir", "mmeb_v2", "folders", "pairs"] = Field("beir", description="the layout of its folder")
+    path: str = Field(
+        description="its folder: of beir with queries.jsonl, qrels/ and, for candidates=corpus, corpus.jsonl"
+    )
+    split: str = Field("test", description="of beir and folders")
+    tasks: tuple[str, ...] = Field((), description="names, categories or modalities of tasks to score; none: all")
+    profile: Profile | None = Field(
+        None, description="mmeb_v2: who words instructions and chooses frames; null: as the encoder's family does"
+    )
+    definition: str | None = Field(
+        None, description="folder with the tasks' records; null: the one of the suite's name beside its YAML"
+    )
     candidates: Literal["corpus", "lake"] = Field(
         "corpus", description="lake: rank the pages that are in the lake already, nothing is encoded but queries"
     )

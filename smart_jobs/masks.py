@@ -13,6 +13,11 @@ SPECIAL, TEMPLATE, INSTRUCTION, TEXT, IMAGE, VIDEO, TIME = range(7)
 ends); the instruction or prompt; the segment's own text; what an image became, and what a video's frames became; the
 timestamps that are written before frames."""
 
+NAMES = ("special", "template", "instruction", "text", "image", "video", "timestamp")
+"""The kinds as people call them."""
+
+VISUAL = (IMAGE, VIDEO)
+
 POLICIES: Mapping[Mask, frozenset[int]] = {
     "reference": frozenset({TEMPLATE, INSTRUCTION, TEXT, IMAGE, VIDEO, TIME}),
     "content": frozenset({TEXT, IMAGE, VIDEO}),

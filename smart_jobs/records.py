@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 Media = Literal["document", "text", "row", "image", "video"]
+Shown = Literal["image", "video", "frame"]
 Side = Literal["document", "query"]
 Codec = Literal["float32", "bf16", "int8", "int4", "binary"]
 
@@ -115,10 +116,13 @@ def segment_id(uri: str, version: str, ordinal: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A file that a row of a table names; `stamp` is empty where there was none when it was listed."""
+    """A file that a row of a table names; `stamp` is empty where there was none when it was listed.
+
+    A `frame` is one picture of a video: those that follow each other in a row are one video, in their order.
+    """
 
     uri: str
-    media: Media
+    media: Shown
     stamp: str
 
 
@@ -128,7 +132,8 @@ class Asset:
 
     `stamp` is what a listing can tell of its content (size and mtime or etag; a row's own digest, `+` and one of its
     files' stamps behind it). A row brings its content along (`text`, `title`, `meta`); a file, and the `files` of a
-    row, are read when they are decoded.
+    row, are read when they are decoded. `verbatim`: its text goes in as it stands, white space and all, and a row
+    without files is encoded though it is empty.
     """
 
     uri: str
@@ -142,11 +147,19 @@ class Asset:
     instruction: str = ""
     meta: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Attached, ...] = ()
+    verbatim: bool = False
 
     @property
     def id(self) -> str:
         """The id under which every table knows it."""
         return asset_id(self.uri)
+
+    @property
+    def words(self) -> str:
+        """What a row says, as a model gets it: its title, a space, its text."""
+        if self.verbatim and not self.title:
+            return self.text
+        return f"{self.title} {self.text}".strip()
 
 
 @dataclass(frozen=True, slots=True)

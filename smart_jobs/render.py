@@ -118,13 +118,14 @@ def search(result: Mapping[str, Any]) -> str:
             scores = f"late {hit['late']:.3f}"
         else:
             scores = f"{hit['score']:.3f} = pooled {hit['pooled']:.3f}, late {hit['late']:.3f}"
-        lines.append(f"{hit['rank']:>2}. {hit['title'] or hit['uri']}{_part(hit)}  ({scores})")
+        lines.append(f"{hit['rank']:>2}. {hit['title'] or hit['uri']}{part(hit)}  ({scores})")
+        lines.append(f"    segment={hit['segment_id']}")
         if hit["text"]:
             lines.append(textwrap.indent(textwrap.fill(textwrap.shorten(hit["text"], 220), 100), "    "))
     return "\n".join(lines)
 
 
-def _part(hit: Mapping[str, Any]) -> str:
+def part(hit: Mapping[str, Any]) -> str:
     """Which part of the asset a hit is."""
     if hit["page"]:
         return f" page {hit['page']}"
@@ -156,29 +157,30 @@ def sql(result: Mapping[str, Any]) -> str:
     """What an analysis says as a whole, a table, and how many rows there are beyond it. Numbers stand to the right."""
     whole = {name: value for name, value in result.items() if name not in ("columns", "rows", "count")}
     names, rows = result["columns"], result["rows"]
-    cells = [[_cell(row[name]) for name in names] for row in rows]
+    cells = [[cell(row[name]) for name in names] for row in rows]
     widths = [max(len(line[at]) for line in [names, *cells]) for at in range(len(names))]
     right = [all(isinstance(row[name], int | float | None) for row in rows) and bool(rows) for name in names]
-    lines = [_aligned(line, widths, right) for line in [names, ["-" * width for width in widths], *cells]]
+    lines = [aligned(line, widths, right) for line in [names, ["-" * width for width in widths], *cells]]
     more = result["count"] - len(rows)
     counted = f"{len(rows):,} of {result['count']:,} rows; limit= prints more" if more else f"rows: {len(rows):,}"
     return "\n".join([*([plain(whole)] if whole else []), *lines, counted])
 
 
-def _aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+def aligned(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    """A line of a table: its cells at these widths, those of a `right` column at its right."""
     pairs = zip(cells, widths, right, strict=True)
-    return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in pairs).rstrip()
+    return "  ".join(text.rjust(width) if to_right else text.ljust(width) for text, width, to_right in pairs).rstrip()
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """A value on one line; of a list its first three elements and its length."""
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
         rest = f", … {len(value)} in all" if len(value) > 3 else ""
-        return f"[{', '.join(_cell(item) for item in value[:3])}{rest}]"
+        return f"[{', '.join(cell(item) for item in value[:3])}{rest}]"
     if isinstance(value, Mapping):
-        return _cell(", ".join(f"{key}={_cell(item)}" for key, item in value.items()))
+        return cell(", ".join(f"{key}={cell(item)}" for key, item in value.items()))
     text = " ".join(_value(value).split())
     return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 

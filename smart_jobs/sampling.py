@@ -8,10 +8,14 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from smart_jobs.records import AssetError
 from smart_jobs.strict import Strict
+
+LISTED_FPS = 2.0
+"""Frames a second of a video that comes as pictures: they say no times of their own."""
 
 _POINTS = 72
 _EXTREME = 200
@@ -139,6 +143,30 @@ def frame_size(height: int, width: int, count: int, frames: Frames) -> tuple[int
     share = (frames.total_pixels or math.inf) / count * frames.multiple
     most = max(min(frames.max_pixels or math.inf, share), int(frames.min_pixels * 1.05))
     return smart_resize(height, width, frames.factor, frames.min_pixels, most)
+
+
+def listed(count: int, frames: Frames) -> list[int]:
+    """Which of a video's `count` pictures a model sees, by their places: all, or `max_frames` of them spread evenly.
+
+    As reference evaluators do: places are cut off to whole numbers; a model that sees one image sees the middle one.
+    """
+    if frames.as_images and frames.max_frames == 1:
+        return [count // 2]
+    places: list[int] = np.linspace(0, count - 1, min(count, frames.max_frames), dtype=int).tolist()
+    return places
+
+
+def listed_sizes(height: int, width: int, count: int, frames: Frames) -> list[tuple[int, int]]:
+    """The sizes to which each of a video's `count` pictures is brought, one after another. Raises as `smart_resize`.
+
+    Qwen's utilities, whose budget `total_pixels` is, round its sides to multiples of twice the factor first: there they
+    take the factor for a patch. A model without that budget has the picture at its final size at once.
+    """
+    if not frames.total_pixels:
+        return [frame_size(height, width, count, frames)]
+    side = 2 * frames.factor
+    rounded = smart_resize(height, width, side, 4 * side**2, 16384 * side**2)
+    return [rounded, frame_size(*rounded, count, frames)]
 
 
 def tokens(height: int, width: int, factor: int, count: int = 1, multiple: int = 1) -> int:

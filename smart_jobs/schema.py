@@ -235,6 +235,7 @@ ASSET = pa.schema(
         ("instruction", pa.string()),
         ("meta", META),
         ("files", pa.list_(row_type(ATTACHED))),
+        ("verbatim", pa.bool_()),
     ]
 )
 """An asset as a source lists it."""

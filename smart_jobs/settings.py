@@ -75,6 +75,30 @@ class Search(Cut):
     decode: Decode = Decode()
 
 
+class Explain(Cut):
+    """Show which tokens of a query met which of a segment, as a table and as a picture, from the stored states.
+
+    smart-jobs explain "how are refunds handled" segment=4611686018427387904 lake=./lake
+    smart-jobs explain "a red car" segment=42 lake=./lake encoder=qwen3-vl-embedding-2b out=car.png
+    """
+
+    query: str = Field("", description='as in search; also given bare: explain "…"')
+    image: str | None = Field(None, description="as in search")
+    video: str | None = Field(None, description="as in search")
+    segment: int = Field(ge=1, description="the segment_id of a hit, as search prints it")
+    encoder: Encoder
+    lake: Lake
+    out: str = Field("explain.png", pattern=r"(?i)\.png$", description="the picture; one that is there is replaced")
+    source: Source | None = Field(
+        None,
+        description="the table that a row came from: with its columns, images and long texts are read again",
+    )
+    font: str | None = Field(
+        None, description="TrueType file for scripts that the machine's fonts lack; null: one that is installed"
+    )
+    decode: Decode = Decode()
+
+
 class Evaluate(Cut):
     """Score a benchmark: pooled, late and hybrid, exhaustive, and of BEIR in two stages too.
 

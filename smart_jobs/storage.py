@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import posixpath
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,14 @@ def absolute(uri: str) -> str:
 def join(uri: str, *parts: str) -> str:
     """`uri` followed by `parts`, with single slashes between them."""
     return "/".join([uri.rstrip("/"), *parts])
+
+
+def beside(folder: str, path: str) -> str:
+    """What a table in `folder` names by `path`: a URI or an absolute path as it is, another from the folder on."""
+    if has_scheme(path) or path.startswith("/"):
+        return absolute(path)
+    scheme = scheme_of(folder)
+    return scheme + posixpath.normpath(join(folder.removeprefix(scheme), path))
 
 
 def scheme_of(uri: str) -> str:

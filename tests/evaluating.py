@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,31 @@ from smart_jobs.evaluate import metrics
 from smart_jobs.evaluate.tasks import Item, Query, Task
 from smart_jobs.lake import layout, table
 from smart_jobs.records import Segment, Visual
+
+
+@dataclass(frozen=True)
+class Made:
+    """A suite of tasks that lie in memory; `loaded` notes each task that is read."""
+
+    made: Mapping[str, Task]
+    name: str = "made"
+    root: str = ""
+    loaded: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, *tasks: Task, root: str = "") -> "Made":
+        """Of these."""
+        return cls({task.name: task for task in tasks}, root=root)
+
+    def tasks(self) -> Sequence[str]:
+        """In their order."""
+        return tuple(self.made)
+
+    def load(self, task: str) -> Task:
+        """As it was made."""
+        self.loaded.append(task)
+        return self.made[task]
+
 
 SUBJECTS = ("rivers", "bridges", "engines", "gardens", "harbours", "silver", "winter", "music")
 

@@ -1,11 +1,11 @@
-"""Small benchmarks: one in BEIR's layout, with one right answer to each query, and tasks that lie in memory."""
+"""Small benchmarks: in BEIR's layout, with one right answer to each query, and as folders of Parquet files."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from smart_jobs.evaluate.tasks import Task
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mmeb_making import picture
 
 
 def write_suite(folder: Path) -> Path:
@@ -20,25 +20,16 @@ def write_suite(folder: Path) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Made:
-    """A suite of tasks that lie in memory; `loaded` notes each task that is read."""
+QUERIES = [{"query-id": i, "query": f"question {i}", "language": "fr"} for i in (3, 1, 2)]
+PAGES = [{"corpus-id": 10 + i, "image": {"bytes": picture(f"{i}.png"), "path": f"{i}.png"}} for i in range(4)]
+QRELS = [(1, 11, 2), (1, 10, 1), (3, 12, 0), (3, 13, 1), (1, 11, 1)]
 
-    made: Mapping[str, Task]
-    name: str = "made"
-    root: str = ""
-    loaded: list[str] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, *tasks: Task, root: str = "") -> "Made":
-        """Of these."""
-        return cls({task.name: task for task in tasks}, root=root)
-
-    def tasks(self) -> Sequence[str]:
-        """In their order."""
-        return tuple(self.made)
-
-    def load(self, task: str) -> Task:
-        """As it was made."""
-        self.loaded.append(task)
-        return self.made[task]
+def write_pages(folder, corpus=PAGES, split="test", qrels=QRELS):
+    """Four pages and three questions, of which two are judged; every part in two files."""
+    judged = [{"query-id": q, "corpus-id": c, "score": s} for q, c, s in qrels]
+    for part, rows in (("corpus", corpus), ("queries", QUERIES), ("qrels", judged)):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows[:2]), folder / part / f"{split}-00000-of-00002.parquet")
+        pq.write_table(pa.Table.from_pylist(rows[2:]), folder / part / f"{split}-00001-of-00002.parquet")
+    return folder

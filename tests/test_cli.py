@@ -68,8 +68,8 @@ def complaint(capfd, *words):
     [
         (
             ["fetch"],
-            "fetch: no such verb; there are ingest, index, search, evaluate, compare, status, sql, verify, maintain, "
-            "forget",
+            "fetch: no such verb; there are ingest, index, search, explain, evaluate, compare, status, sql, verify, "
+            "maintain, forget",
         ),
         (["ingest", "--force"], "--force: unknown option; there are --help, --dry-run, --json, --version"),
         (["status", "lak=./a"], "lak=./a: unknown key; did you mean lake?"),
@@ -77,6 +77,8 @@ def complaint(capfd, *words):
         (["search", "a", "k=0", "--json"], "k: Input should be greater than or equal to 1 (got '0')"),
         (["search"], "search: nothing to search for; give a question, image=… or video=…"),
         (["search", ""], "search: nothing to search for; give a question, image=… or video=…"),
+        (["explain", "a"], "segment: missing; give segment=…"),
+        (["explain", "segment=1"], "explain: nothing to search for; give a question, image=… or video=…"),
         (["ingest", "--json"], "source: missing; give source=…"),
         (["ingest", "source=docs2"], "source=docs2: no such name; there are docs; for a folder write ./docs2"),
         (["evaluate", "suite=beir"], "suite.path: missing; give suite.path=…"),
@@ -259,9 +261,10 @@ def test_a_dry_run_runs_nothing(capfd, job):
 def test_a_query_may_stand_alone(job):
     seen = []
     job.run = lambda config: seen.append(config.query) or {}
-    for words in (["how are iterators chained"], ["query=plain"], ["x = y?"], ["what is a: b"]):
-        assert cli.main(["search", *words]) == cli.DONE
-    assert seen == ["how are iterators chained", "plain", "x = y?", "what is a: b"]
+    for verb, *more in (["search"], ["explain", "segment=1"]):
+        for words in (["how are iterators chained"], ["query=plain"], ["x = y?"], ["what is a: b"]):
+            assert cli.main([verb, *words, *more]) == cli.DONE
+    assert seen == ["how are iterators chained", "plain", "x = y?", "what is a: b"] * 2
 
 
 # Help

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from smart_jobs import cli, config
 from smart_jobs.records import UsageError
-from smart_jobs.settings import Evaluate, IndexJob, Ingest, Search, Status
+from smart_jobs.settings import Evaluate, Explain, IndexJob, Ingest, Search, Status
 
 CONF = Path(__file__).parents[1] / "conf"
 REQUIRED = {
     "ingest": ["source=docs"],
     "search": ["query=a"],
+    "explain": ["query=a", "segment=1"],
     "evaluate": ["suite=beir", "suite.path=a"],
     "compare": ["base=a"],
     "forget": ["asset=a"],
@@ -79,7 +80,7 @@ def test_a_word_that_is_neither_name_nor_path_suggests_the_folder(group):
 @pytest.mark.parametrize(
     ("model", "job", "word", "names"),
     [(Ingest, "ingest", "cluster=./a", "address, local"), (IndexJob, "index", "index=a", "auto"),
-     (Evaluate, "evaluate", "suite=./a", "beir")],
+     (Evaluate, "evaluate", "suite=./a", "beir, folders, mmeb_v2, pairs")],
 )  # fmt: skip
 def test_other_groups_take_names_only_and_list_them(model, job, word, names):
     lines = mistakes(model, job, *(["source=docs"] if model is Ingest else []), word)
@@ -318,6 +319,16 @@ def test_every_shipped_yaml_loads(path, monkeypatch):
             if group:
                 assert said(getattr(job, group).model_dump(mode="json"), loaded) == loaded
     assert used, f"{path} is read by no verb"
+
+
+def test_a_group_that_may_be_null_is_given_like_any_other(tmp_path):
+    """By name, as a path, and key by key."""
+    assert config.load(Explain, "explain", REQUIRED["explain"]).source is None
+    table = tmp_path / "a.jsonl"
+    table.touch()
+    for words in ([f"source={table}"], [f"source.uri={table}"]):
+        job = config.load(Explain, "explain", [*REQUIRED["explain"], *words, "source.columns.image=file"])
+        assert (job.source.uri, job.source.columns.image) == ((str(table),), "file")
 
 
 # The models

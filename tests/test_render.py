@@ -83,7 +83,8 @@ def test_a_hit_shows_where_it_is_and_all_three_scores():
     assert lines[0] == " 1. b.pdf page 3  (1.235 = pooled 0.500, late 0.735)"
     second = next(i for i, line in enumerate(lines) if line.startswith(" 2."))
     assert lines[second] == " 2. /a/b.pdf  (1.235 = pooled 0.500, late 0.735)"
-    excerpt = " ".join(line.strip() for line in lines[1:second])
+    assert lines[1] == "    segment=7"
+    excerpt = " ".join(line.strip() for line in lines[2:second])
     assert excerpt.startswith("the text of the page")
     assert 180 < len(excerpt) <= 220
     assert max(map(len, lines)) <= 104

@@ -3,9 +3,11 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from qwen_vl_utils import vision_process as utilities
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize as published
 
 from smart_jobs.records import AssetError
@@ -18,6 +20,8 @@ from smart_jobs.sampling import (
     frame_size,
     frame_times,
     image_size,
+    listed,
+    listed_sizes,
     page_size,
     smart_resize,
     tokens,
@@ -144,3 +148,32 @@ def test_frame_size(count, size):
 def test_tokens_of_a_video():
     assert tokens(352, 640, 32, 64, 2) == 32 * 11 * 20
     assert tokens(32, 32, 32, 3, 2) == 2
+
+
+# Videos that come as pictures
+
+
+@given(st.integers(1, 300), st.integers(1, 80))
+def test_too_many_pictures_are_thinned_as_by_reference_evaluators(count, most):
+    frames = Frames(max_frames=most)
+    places = range(count) if count <= most else np.linspace(0, count - 1, most, dtype=int).tolist()
+    assert listed(count, frames) == list(places)
+    assert listed(count, frames.model_copy(update={"as_images": True, "max_frames": 1})) == [count // 2]
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 64))
+def test_the_sizes_of_pictures_are_those_of_qwens_utilities(height, width, count):
+    """Written down from `fetch_video` of 0.0.14: each through `fetch_image` with 32 for a patch, then all together."""
+    assume(max(height, width) <= 200 * min(height, width))
+    first = utilities.smart_resize(height, width, 64, 4 * 64**2, 16384 * 64**2)
+    frames = utilities.ceil_by_factor(count, 2)
+    most = max(min(768 * 32**2, 7_864_320 / frames * 2), int(128 * 32**2 * 1.05))
+    assume(min(first) > 0)
+    last = utilities.smart_resize(*first, 32, 128 * 32**2, most)
+    assume(min(last) > 0)  # it rounds a thin strip to nothing
+    assert listed_sizes(height, width, frames, QWEN3.video) == [first, last]
+
+
+def test_a_model_without_that_budget_has_pictures_at_their_size_at_once():
+    qwen2 = Frames(factor=28, min_pixels=3136, max_pixels=1_003_520)
+    assert listed_sizes(360, 640, 8, qwen2) == [frame_size(360, 640, 8, qwen2)] == [(364, 644)]

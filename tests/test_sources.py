@@ -11,7 +11,7 @@ import pytest
 from deltalake import write_deltalake
 from pyarrow import fs as pafs
 
-from smart_jobs import sources, storage
+from smart_jobs import cells, sources, storage
 from smart_jobs.keys import Columns, Source
 from smart_jobs.records import UsageError, text_digest
 
@@ -307,6 +307,135 @@ def test_an_image_needs_no_words_and_a_row_needs_one_of_them(tmp_path):
         assert (asset.text, len(asset.files)) == ("", 1)
     said = refusal(write_rows(tmp_path, "jsonl", [{"id": "a"}]), columns=Columns(image="image"))
     assert said.endswith("""line 1: expected an object with 'text', found b'{"id": "a"}\\n'""")
+
+
+# Tables with images in a column
+
+
+HF = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def write_images(folder, kind, images, column=None, **more):
+    """A table with a row of text for each image in a column of bytes or of Hugging Face's structs."""
+    values = images if column is None else [None if i is None else {"bytes": i, "path": "x.png"} for i in images]
+    rows = {"text": [f"t{i}" for i in range(len(images))], "image": pa.array(values, column or pa.binary())}
+    table = pa.table(rows | more)
+    path = folder / f"images.{kind}"
+    if kind == "delta":
+        write_deltalake(path, table, partition_by=list(more) or None)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path, row_group_size=2)
+    return path
+
+
+def contents(asset):
+    return tuple(cells.read(cells.named(file.uri), file.stamp) for file in asset.files)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
+@pytest.mark.parametrize("column", [None, HF])
+def test_images_in_a_column_are_the_files_of_its_rows(tmp_path, kind, column):
+    images = [b"zero", b"one", b"two", b"three", b"four"]
+    path = write_images(tmp_path, kind, images, column)
+    found = sorted(assets(path, columns=Columns(image="image")), key=lambda asset: asset.text)
+    assert [asset.uri for asset in found] == [f"{path}#{i}" for i in range(5)]
+    assert [(asset.text, contents(asset)) for asset in found] == [(f"t{i}", (images[i],)) for i in range(5)]
+    for asset in found:
+        [file] = asset.files
+        parquet, _, row = file.uri.partition("#")
+        assert (file.media, row) == ("image", f"image/{asset.text[1:]}")
+        assert file.stamp == storage.info(parquet).stamp
+        assert len(asset.text) < asset.size < 1000
+
+
+def test_images_in_several_files_of_one_table(tmp_path):
+    first = write_images(tmp_path / "d", "parquet", [b"a0", b"a1", b"a2"]).rename(tmp_path / "d" / "a.parquet")
+    second = write_images(tmp_path / "d", "parquet", [b"b0"]).rename(tmp_path / "d" / "b.parquet")
+    for uri, more in ((tmp_path / "d", {"format": "parquet"}), (tmp_path / "d" / "*.parquet", {})):
+        found = assets(uri, columns=Columns(image="image"), **more)
+        assert [asset.files[0].uri for asset in found] == [f"{first}#image/{i}" for i in range(3)] + [
+            f"{second}#image/0"
+        ]
+        assert [asset.uri for asset in found] == [f"{uri}#{i}" for i in range(4)]
+
+
+def test_images_in_a_partitioned_delta_table(tmp_path):
+    path = write_images(tmp_path, "delta", [b"0", b"1", b"2", b"3"], place=["a b", "c/d", "a b", "c/d"])
+    found = assets(path, columns=Columns(image="image", meta=("place",)))
+    assert sorted((asset.text, contents(asset), asset.meta["place"]) for asset in found) == [
+        (f"t{i}", (str(i).encode(),), ("a b", "c/d")[i % 2]) for i in range(4)
+    ]
+
+
+def test_a_row_without_an_image_has_no_file_and_one_without_bytes_a_path(tmp_path):
+    path = write_images(tmp_path, "parquet", [b"a", None, b"c"])
+    assert [len(asset.files) for asset in assets(path, columns=Columns(image="image"))] == [1, 0, 1]
+    values = [{"bytes": b"a", "path": "a.png"}, {"bytes": None, "path": "b.png"}, {"bytes": None, "path": None}, None]
+    pq.write_table(pa.table({"text": list("abcd"), "image": pa.array(values, HF)}), path)
+    tree(tmp_path, "b.png")
+    found = assets(path, columns=Columns(image="image"))
+    assert [[file.uri for file in asset.files] for asset in found] == [
+        [f"{path}#image/0"], [f"{tmp_path}/b.png"], [], []
+    ]  # fmt: skip
+    assert found[1].files[0].stamp == storage.info(f"{tmp_path}/b.png").stamp
+
+
+def test_videos_and_images_in_columns_beside_a_path(tmp_path):
+    tree(tmp_path, "a.png")
+    pq.write_table(pa.table({"text": ["t"], "film": [b"film"], "photo": ["a.png"]}), tmp_path / "t.parquet")
+    [asset] = assets(tmp_path / "t.parquet", columns=Columns(image="photo", video="film"))
+    assert [(file.media, file.uri) for file in asset.files] == [
+        ("image", f"{tmp_path}/a.png"),
+        ("video", f"{tmp_path}/t.parquet#film/0"),
+    ]
+
+
+def test_a_column_of_bytes_alone_is_enough(tmp_path):
+    pq.write_table(pa.table({"image": [b"a", b"b"]}), tmp_path / "t.parquet")
+    found = assets(tmp_path / "t.parquet", columns=Columns(image="image"))
+    assert [(asset.uri, asset.text, len(asset.files)) for asset in found] == [
+        (f"{tmp_path}/t.parquet#{i}", "", 1) for i in range(2)
+    ]
+
+
+def test_images_in_a_file_of_another_name_are_refused(tmp_path):
+    path = write_images(tmp_path, "parquet", [b"a"]).rename(tmp_path / "t.pq")
+    said = refusal(path, columns=Columns(image="image"), format="parquet")
+    assert said == f"source {path}: {path}: images in a column are found in files named *.parquet; rename it"
+    assert [asset.text for asset in assets(path, format="parquet")] == ["t0"]
+
+
+def test_a_replaced_table_is_another_stamp_of_each_of_its_rows(tmp_path):
+    def listed(image, when):
+        path = write_images(tmp_path, "parquet", [image])
+        os.utime(path, ns=(0, when))
+        [asset] = assets(path, columns=Columns(image="image"))
+        return asset
+
+    first, again, later = listed(b"a", 1), listed(b"a", 1), listed(b"a", 2)
+    assert (first, first.stamp == later.stamp) == (again, False)
+    assert sources.said_by(first) == sources.said_by(later)
+
+
+def test_images_in_columns_in_stores(memory, bucket):
+    for root in (memory, bucket):
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({"text": ["a", "b"], "image": [b"0", b"1"]}), sink)
+        storage.write_bytes(f"{root}/d/t.parquet", sink.getvalue().to_pybytes())
+        found = assets(f"{root}/d/t.parquet", columns=Columns(image="image"))
+        assert [asset.files[0].uri for asset in found] == [f"{root}/d/t.parquet#image/{i}" for i in range(2)]
+        assert [contents(asset) for asset in found] == [(b"0",), (b"1",)]
+
+
+def test_images_in_a_delta_table_in_a_store(bucket):
+    where, options = storage.delta(f"{bucket}/t")
+    write_deltalake(where, pa.table({"text": ["a", "b"], "image": [b"0", b"1"]}), storage_options=options)
+    found = assets(f"{bucket}/t", columns=Columns(image="image"))
+    assert [(asset.text, contents(asset)) for asset in found] == [("a", (b"0",)), ("b", (b"1",))]
+
+
+# Many rows
 
 
 def test_more_rows_than_are_asked_for_at_once(tmp_path):

@@ -45,11 +45,12 @@ def main(handle: int, content: int, memory: int, target: str) -> None:
 def request(size: int, first: int, wanted: Wanted) -> bytes:
     """Ask for the parts from index `first` on of the asset whose content are the first `size` bytes of the file."""
     sampling = wanted.sampling and wanted.sampling.model_dump(mode="json")
-    return json.dumps([size, first, wanted.uri, wanted.media, sampling, wanted.integrity]).encode()
+    return json.dumps([size, first, wanted.uri, wanted.media, sampling, wanted.integrity, wanted.frames]).encode()
 
 
-def _wanted(uri: str, media: Any, sampling: Any, integrity: Any) -> Wanted:
-    return Wanted(uri, media, sampling and Sampling.model_validate(sampling), integrity)
+def _wanted(uri: str, media: Any, sampling: Any, integrity: Any, frames: Any) -> Wanted:
+    named = tuple((name, size) for name, size in frames)
+    return Wanted(uri, media, sampling and Sampling.model_validate(sampling), integrity, named)
 
 
 def _read(content: int, size: int) -> bytes:

@@ -19,7 +19,7 @@ from smart_jobs.records import (
     Media,
     Planned,
     Segment,
-    Visual,
+    Shown,
     content_key,
     content_of,
     partial_version,
@@ -51,7 +51,7 @@ class Policy:
     sampling: Sampling | None = None
     integrity: Integrity = "fast"
 
-    def wanted(self, uri: str, media: Media) -> Wanted:
+    def wanted(self, uri: str, media: Media | Shown) -> Wanted:
         """What is asked of the decoder of a file."""
         return Wanted(uri, media, self.sampling, self.integrity)
 
@@ -63,7 +63,7 @@ def cut(item: Planned, policy: Policy) -> Iterator[Cut]:
     """
     asset, version = item.asset, f"stamp:{item.asset.stamp}"
     try:
-        refuse(policy.wanted(asset.uri, asset.media))  # what is not taken need not be read
+        _refuse(asset, policy)
         read = reading.read(asset, files=policy.sampling is not None)
         asset, version = read.asset, read.version
         known = next((whole for whole in sorted(item.complete) if content_of(whole) == version), None)
@@ -73,7 +73,7 @@ def cut(item: Planned, policy: Policy) -> Iterator[Cut]:
             yield {"asset": {**asdict(asset), "meta": list(asset.meta.items())}, "version": version}
         else:
             spool = Spool()
-            found = _pieces(read, policy, spool)
+            found = pieces_of(read, policy, spool)
             version = _as_read(version, found)
             yield from _missing(Planned(asset, item.complete, item.partial), version, found, policy, spool)
     except AssetError as error:
@@ -90,7 +90,15 @@ def cut(item: Planned, policy: Policy) -> Iterator[Cut]:
     }
 
 
-def _pieces(read: reading.Read, policy: Policy, spool: Spool) -> list[Piece]:
+def _refuse(asset: Asset, policy: Policy) -> None:
+    """Raise `unsupported` for what the encoder does not take, which then need not be read."""
+    refuse(policy.wanted(asset.uri, asset.media))
+    for file in asset.files if policy.sampling is not None else ():
+        refuse(policy.wanted(file.uri, file.media))
+
+
+def pieces_of(read: reading.Read, policy: Policy, spool: Spool) -> list[Piece]:
+    """What an asset is cut into, in order; pixels go into `spool`. Raises AssetError where the whole of it fails."""
     asset = read.asset
     whole = policy.text_long == "truncate" or (policy.text_long == "auto" and asset.media == "row")
 
@@ -99,11 +107,13 @@ def _pieces(read: reading.Read, policy: Policy, spool: Spool) -> list[Piece]:
 
     if asset.media != "row":
         return pieces(read.contents[0], policy.wanted(asset.uri, asset.media), split, policy.parts, spool)
-    text = f"{asset.title} {asset.text}".strip()
-    if not read.contents:
-        return passages(None, text, "the record", split)
-    files = zip(read.contents, asset.files, strict=True)
-    return [attached(text, ((data, policy.wanted(file.uri, file.media)) for data, file in files), policy.parts, spool)]
+    if read.contents:
+        files = zip(read.contents, asset.files, strict=True)
+        shown = ((data, policy.wanted(file.uri, file.media)) for data, file in files)
+        return [attached(asset.words, shown, policy.parts, spool)]
+    if asset.verbatim and not asset.files:
+        return [Piece(text=passage) for passage in split(asset.words)]
+    return passages(None, asset.words, "the record", split)
 
 
 def _elsewhere(key: int, contents: np.ndarray) -> bool:
@@ -127,11 +137,12 @@ def _missing(item: Planned, version: str, found: list[Piece], policy: Policy, sp
         if piece.error is not None:
             yield _failure(item, version, piece.error, policy, ordinal, len(found))
         else:
-            visuals = tuple(spool.visual(kept) for kept in piece.visuals)
-            yield _segment(item.asset, version, ordinal, len(found), piece, visuals)
+            yield segment_of(item.asset, version, ordinal, len(found), piece, spool)
 
 
-def _segment(asset: Asset, version: str, ordinal: int, of: int, piece: Piece, visuals: tuple[Visual, ...]) -> Segment:
+def segment_of(asset: Asset, version: str, ordinal: int, of: int, piece: Piece, spool: Spool) -> Segment:
+    """The segment that a good piece is, one of so many; its pixels come out of `spool`."""
+    visuals = tuple(spool.visual(kept) for kept in piece.visuals)
     return Segment(
         segment_id=segment_id(asset.uri, version, ordinal),
         asset_id=asset.id,

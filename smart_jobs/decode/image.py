@@ -51,9 +51,7 @@ def opened(data: bytes, uri: str, sampling: Sampling) -> Iterator[Parts]:  # noq
     `unsupported` (no raster image that Pillow reads, or too thin a strip for the model), `too_large` by its header,
     `damaged`, all before the part is asked for; MemoryError where there is no more memory.
     """
-    if not data:
-        raise AssetError("empty_file", "the file has no bytes", _STEP)
-    pixels = np.array(fitted(_read(data), sampling.image))[np.newaxis]
+    pixels = np.array(fitted(read(data), sampling.image))[np.newaxis]
     part = Part(visuals=(Visual("image", pixels),))
     yield Parts(1, lambda _: part)
 
@@ -76,7 +74,10 @@ def _middle(height: int, width: int, resize: Resize) -> tuple[float, float, floa
     return left * across, top * down, (left + resize.width) * across, (top + resize.height) * down
 
 
-def _read(data: bytes) -> Image.Image:
+def read(data: bytes) -> Image.Image:
+    """The whole image as RGB, upright; raises as `opened` does."""
+    if not data:
+        raise AssetError("empty_file", "the file has no bytes", _STEP)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -29,7 +29,7 @@ DEATHS = 3
 RECYCLED = 256
 """Assets after which a decoder makes room for a fresh one: native libraries leak."""
 START_SECONDS = 60.0
-PART = {"document": "page", "image": "image", "video": "clip"}
+PART = {"document": "page", "image": "image", "video": "clip", "frame": "video"}
 
 
 class _EndedError(Exception):
@@ -53,17 +53,18 @@ class Sandbox:
         self._child: _Child | None = None
         self._served = 0
 
-    def parts(self, data: bytes, wanted: Wanted) -> Iterator[Part | AssetError]:
-        """Each part of an asset as its decoder gives it, within the limits, as it comes.
+    def parts(self, data: bytes, wanted: Wanted, first: int = 0) -> Iterator[Part | AssetError]:
+        """Each part of an asset from index `first` on, as its decoder gives it, within the limits, as it comes.
 
         A part that takes too long, kills its decoder or wants too much memory gives `timeout`, `worker_died` or
         `out_of_memory` in its place; while the asset is being opened, these are raised for the whole of it. So much
         costs an asset at most `DEATHS` times: its remaining parts get the same reason untried. Raises AssetError for
         the whole asset, as the decoder does, and JobError where no decoder can be started at all.
 
-        A page or an image has `decode.seconds`, a clip `decode.video_seconds`, and as much has opening the asset.
+        A page or an image has `decode.seconds`, a clip `decode.video_seconds`, and as much has opening the asset; a
+        video that comes as pictures has `decode.video_seconds` for all of them.
         """
-        count, done, deaths = None, 0, 0
+        count, done, deaths = None, first, 0
         self._served += 1
         self._hold(data, wanted.uri)
         while count is None or done < count:
@@ -120,7 +121,8 @@ class _Child:
     def open(self, size: int, first: int, wanted: Wanted) -> int:
         """The number of parts; `part` gives those from index `first` on. Raises AssetError for the whole asset."""
         self._size = size
-        self._seconds = self._limits.video_seconds if wanted.media == "video" else self._limits.seconds
+        moving = wanted.media in ("video", "frame")
+        self._seconds = self._limits.video_seconds if moving else self._limits.seconds
         try:
             self._ask(child.request(size, first, wanted))
             self._answer("loading it", START_SECONDS)

@@ -1,13 +1,15 @@
 """From the bytes of an asset to its pieces: what becomes a segment, in order."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smart_jobs.decode.opening import Wanted
 from smart_jobs.decode.parts import Part
 from smart_jobs.decode.spool import Kept, Spool
 from smart_jobs.decode.text import plain_text
 from smart_jobs.records import AssetError
+from smart_jobs.sampling import listed
 
 PartsOf = Callable[[bytes, Wanted], Iterator[Part | AssetError]]
 """Content of an asset -> each part of it; see `Sandbox.parts`."""
@@ -52,13 +54,12 @@ def passages(page: int | None, text: str, where: str, split: Callable[[str], lis
 
 
 def attached(text: str, files: Iterable[tuple[bytes, Wanted]], parts: PartsOf, spool: Spool) -> Piece:
-    """One piece of a row's text and all that is to be seen in its files, videos uncut.
+    """One piece of a row's text and all that is to be seen in its files, videos uncut, frames side by side one video.
 
     Raises AssetError where a file or a part of it has an error.
     """
     visuals: list[Kept] = []
-    for content, wanted in files:
-        refuse(wanted)
+    for content, wanted in _joined(files):
         for part in parts(content, wanted.whole()):
             if isinstance(part, AssetError):
                 raise part
@@ -68,9 +69,25 @@ def attached(text: str, files: Iterable[tuple[bytes, Wanted]], parts: PartsOf, s
 
 def refuse(wanted: Wanted) -> None:
     """Raise `unsupported` for a medium that the encoder does not take."""
-    takes = {"image": wanted.sampling is not None, "video": wanted.sampling is not None and wanted.sampling.video}
-    if not takes.get(wanted.media, True):
-        raise AssetError("unsupported", f"this encoder takes no {wanted.media}s", "decode")
+    what = {"image": "images", "video": "videos", "frame": "videos"}.get(wanted.media)
+    taken = wanted.sampling is not None and (wanted.media == "image" or wanted.sampling.video is not None)
+    if what is not None and not taken:
+        raise AssetError("unsupported", f"this encoder takes no {what}", "decode")
+
+
+def _joined(files: Iterable[tuple[bytes, Wanted]]) -> Iterator[tuple[bytes, Wanted]]:
+    """The files that the model takes; of frames that follow each other those that it sees, as one."""
+    for media, group in itertools.groupby(files, key=lambda item: item[1].media):
+        run = list(group)
+        for _, wanted in run:
+            refuse(wanted)
+        first = run[0][1]
+        if media == "frame" and first.sampling is not None and first.sampling.video is not None:
+            seen = [run[place] for place in listed(len(run), first.sampling.video)]
+            frames = tuple((wanted.uri, len(content)) for content, wanted in seen)
+            yield b"".join(content for content, _ in seen), replace(first, frames=frames)
+        else:
+            yield from run
 
 
 def _of_part(

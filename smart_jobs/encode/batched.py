@@ -53,12 +53,18 @@ class Batched:
             results.update(zip(chosen, self._run(sides, [good[i] for i in chosen]), strict=True))
         return [results[i] for i in range(len(segments))]
 
+    def prompt(self, segment: Segment) -> Prompt:
+        """The segment's tokens, as `encode` takes them. Raises AssetError, `empty` where there are none."""
+        prompt = self._model.prompt(segment)
+        if not len(prompt.ids):
+            raise AssetError("empty", "no token to encode", "encode")
+        return prompt
+
     def _prompt(self, segment: Segment) -> Prompt | AssetError:
         try:
-            prompt = self._model.prompt(segment)
+            return self.prompt(segment)
         except AssetError as error:
             return error
-        return prompt if len(prompt.ids) else AssetError("empty", "no token to encode", "encode")
 
     def _run(self, segments: Sequence[Segment], prompts: Sequence[Prompt]) -> list[Embedding | AssetError]:
         try:

@@ -7,6 +7,7 @@ mean stands in.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,13 +42,13 @@ class ColPali:
         visuals.check(segment, self.spec.name, videos=False, images=1, mixed=False)
         if segment.visuals:
             pieces: list[Piece] = [(IMAGE, masks.IMAGE), (BEGIN, masks.TEMPLATE), (ASKED, masks.INSTRUCTION)]
-            ids, kinds = prompts.build(self._tokenizer, [*pieces, ("\n", masks.TEMPLATE)], [self._side**2], ())
-            return Prompt(ids, kinds, segment.visuals, ((1, self._side, self._side),))
+            made = prompts.build(self._tokenizer, [*pieces, ("\n", masks.TEMPLATE)], [self._side**2], ())
+            return replace(made, visuals=segment.visuals, grids=((1, self._side, self._side),))
         before = self.spec.prompts.get(segment.side, PREFIX)
         plain = self._tokenizer.plain
         pieces = [(BEGIN, masks.TEMPLATE), (plain(before), masks.INSTRUCTION), (plain(segment.text), masks.TEXT)]
-        ids, kinds = prompts.build(self._tokenizer, [*pieces, (SUFFIX + "\n", masks.TEMPLATE)], [], ())
-        return visuals.cut(Prompt(ids, kinds), self.spec.max_length, self._tail)
+        made = prompts.build(self._tokenizer, [*pieces, (SUFFIX + "\n", masks.TEMPLATE)], [], ())
+        return visuals.cut(made, self.spec.max_length, self._tail)
 
     def forward(self, batch: Sequence[Prompt]) -> tuple[None, torch.Tensor]:
         """One pass, padded on the right. States are unit vectors of the projection's size."""

@@ -12,6 +12,7 @@ from smart_jobs.records import AssetError, Embedding, JobError, Segment
 
 if TYPE_CHECKING:
     from smart_jobs.encode.batched import Model
+    from smart_jobs.encode.prompts import Prompt
 
 
 CLASSES: Mapping[Family, str] = {
@@ -35,6 +36,10 @@ class Encoder(Protocol):
 
     def encode(self, segments: Sequence[Segment]) -> list[Embedding | AssetError]:
         """One result for each segment, in order; a bad segment costs its neighbours nothing."""
+        ...
+
+    def prompt(self, segment: Segment) -> "Prompt":
+        """What `encode` gives the model of a segment, before any pass. Raises AssetError where it is bad."""
         ...
 
 

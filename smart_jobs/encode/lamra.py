@@ -2,7 +2,8 @@
 
 The user asks for one word, the assistant answers `<emb>.`, and the template opens one more turn, as in their
 evaluation. They run the language model from embeddings: positions count tokens and DeepStack adds nothing, so a stock
-forward of the same weights gives other vectors. Any words, an instruction's or a text's, make it a "sentence".
+forward of the same weights gives other vectors. It is an "image" where there is one and no words, neither an
+instruction's nor a text's; else it is a "sentence", an empty one too.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class LamRA:
     def _prompt(self, segment: Segment, shown: tuple[Visual, ...]) -> Prompt:
         said = self.spec.prompt(segment.side, segment.instruction), segment.text
         instruction, text = (self._backbone.tokenizer.plain(words, EMB) for words in said)
-        what = "sentence" if instruction or text else "image"
+        what = "image" if shown and not (instruction or text) else "sentence"
         asked: list[Piece] = [(" ", masks.TEMPLATE), (instruction, masks.INSTRUCTION), ("\n", masks.TEMPLATE)]
         pieces = [
             ("<|im_start|>user\n", masks.TEMPLATE),

@@ -7,6 +7,7 @@ from scipy.cluster import hierarchy
 
 from smart_jobs import codec
 from smart_jobs.encode.encoder import Encoder
+from smart_jobs.encode.prompts import Prompt
 from smart_jobs.records import AssetError, Embedding, Segment
 
 
@@ -27,6 +28,10 @@ class Merging:
             else result
             for segment, result in zip(segments, results, strict=True)
         ]
+
+    def prompt(self, segment: Segment) -> Prompt:
+        """As `inner` has it: what is merged are states."""
+        return self._inner.prompt(segment)
 
 
 def merge(states: np.ndarray, factor: int) -> np.ndarray:

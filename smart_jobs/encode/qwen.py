@@ -1,7 +1,7 @@
 """What the families on Qwen's vision-language models share: their tokens' names, prompts, passes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,8 @@ def prompt(backbone: Backbone, pieces: Sequence[Piece], shown: tuple[Visual, ...
         for visual, (t, h, w) in zip(shown, grids, strict=True)
         for count in ([h * w] * t if grouped and visual.kind == "video" else [t * h * w])
     ]
-    ids, kinds = prompts.build(backbone.tokenizer, pieces, counts, backbone.special)
-    return Prompt(ids, kinds, shown, grids)
+    made = prompts.build(backbone.tokenizer, pieces, counts, backbone.special)
+    return replace(made, visuals=shown, grids=grids)
 
 
 def chat(backbone: Backbone, instruction: str, user: Sequence[Piece]) -> list[Piece]:

@@ -1,19 +1,18 @@
 """Qwen3-VL-Embedding: the final state of `<|endoftext|>` is pooled; images, videos and text in one user turn.
 
 As the authors' `qwen3_vl_embedding.py` runs it: the instruction is the system turn, on both sides; videos stand before
-images before text; an empty item reads "NULL"; the tokenizer's post-processor ends the prompt with `<|endoftext|>`.
+images before text, an empty text is an empty turn; the tokenizer's post-processor ends the prompt with `<|endoftext|>`.
+(Their "NULL" stands for an item without so much as an empty text, which makes no segment here.)
 """
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from smart_jobs import masks
-from smart_jobs.encode import qwen, readout, visuals
+from smart_jobs.encode import prompts, qwen, readout, visuals
 from smart_jobs.encode.prompts import Piece, Prompt
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.records import Segment, Visual
@@ -38,12 +37,10 @@ class Qwen3VL:
 
     def _prompt(self, segment: Segment, shown: tuple[Visual, ...]) -> Prompt:
         instruction = sentence(self.spec.prompt(segment.side, segment.instruction)) or INSTRUCTION
-        text = self._backbone.tokenizer.plain(segment.text)
         user = [piece for visual in shown for piece in self._visual(visual)]
-        user.append((text if text or shown else "NULL", masks.TEXT))
+        user.append((self._backbone.tokenizer.plain(segment.text), masks.TEXT))
         made = qwen.prompt(self._backbone, qwen.chat(self._backbone, instruction, user), shown, grouped=True)
-        ids = np.append(made.ids, self._backbone.end)
-        return replace(made, ids=ids, kinds=np.append(made.kinds, np.uint8(masks.SPECIAL)))
+        return prompts.appended(made, self._backbone.end)
 
     def _visual(self, visual: Visual) -> list[Piece]:
         if visual.kind == "image":

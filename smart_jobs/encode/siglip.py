@@ -9,11 +9,9 @@ the length that the model was trained at, and the padding is attended to, as it 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 import transformers
 
-from smart_jobs import masks
 from smart_jobs.encode import batched, patches, prompts, squares, visuals
 from smart_jobs.encode.prompts import Prompt
 from smart_jobs.encode.spec import EncoderSpec
@@ -41,8 +39,7 @@ class SigLIP:
             return squares.prompt(segment, self._side)
         made = prompts.text(self._tokenizer, self.spec.prompt(segment.side, segment.instruction), segment.text)
         missing = self._model.config.text_config.max_position_embeddings - len(made.ids)
-        filled = np.full(missing, masks.SPECIAL, np.uint8)
-        return Prompt(np.r_[made.ids, np.full(missing, self._end)], np.r_[made.kinds, filled])
+        return prompts.appended(made, self._end, missing)
 
     def forward(self, batch: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
         """One pass of each tower."""

@@ -29,7 +29,8 @@ def side(spec: EncoderSpec, image_size: int, patch_size: int) -> int:
 def prompt(segment: Segment, patches_a_side: int, *, first: tuple[int, ...] = ()) -> Prompt:
     """The prompt of an image that no text stands beside: kinds `first` (a class token), then its patches."""
     kinds = np.array([*first, *[masks.IMAGE] * patches_a_side**2], np.uint8)
-    return Prompt(np.zeros(len(kinds), np.int64), kinds, segment.visuals, ((1, patches_a_side, patches_a_side),))
+    ids, spans = np.zeros(len(kinds), np.int64), np.zeros((len(kinds), 2), np.int64)
+    return Prompt(ids, kinds, spans, visuals=segment.visuals, grids=((1, patches_a_side, patches_a_side),))
 
 
 def images(

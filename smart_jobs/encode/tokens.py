@@ -1,6 +1,7 @@
 """Text -> token ids, and long text -> passages that fit the encoder's window. Needs no torch."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -9,6 +10,9 @@ import tokenizers
 
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.records import JobError
+
+Split = Callable[[str, str, str], list[str]]
+"""Cuts a text into passages, given its side and instruction."""
 
 
 class Tokenizer:
@@ -106,6 +110,12 @@ class Tokenizer:
         later = range(end, min(start + window, len(offsets) - 1) + 1)
         earlier = range(end - 1, start, -1)
         return next((token for candidates in (later, earlier) for token in candidates if begins_word(token)), end)
+
+
+def splitter(spec: EncoderSpec, folder: Path) -> Split:
+    """How this encoder's texts are cut into passages that fit its window behind their prompt."""
+    tokenizer = Tokenizer(spec, folder)
+    return lambda text, side, instruction: tokenizer.split(text, spec.prompt(side, instruction))
 
 
 def _load(folder: Path) -> tokenizers.Tokenizer:

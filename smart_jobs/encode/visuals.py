@@ -103,4 +103,4 @@ def cut(prompt: Prompt, window: int, tail: int) -> Prompt:
     """The prompt of a text within the window: what is too much is taken out before its last `tail` tokens."""
     over = max(0, len(prompt.ids) - window)
     kept = np.r_[: len(prompt.ids) - tail - over, len(prompt.ids) - tail : len(prompt.ids)]
-    return replace(prompt, ids=prompt.ids[kept], kinds=prompt.kinds[kept])
+    return prompt.take(kept)

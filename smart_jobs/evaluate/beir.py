@@ -3,11 +3,13 @@
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from smart_jobs import storage
+from smart_jobs.evaluate.tasks import Item, Name, Query
+from smart_jobs.evaluate.tasks import Task as SuiteTask
 from smart_jobs.records import UsageError
 
 
@@ -33,6 +35,35 @@ class Row:
     title: str
     text: str
     meta: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Beir:
+    """A BEIR folder as a suite of one task, called as the folder. `lake`: its candidates are a lake's pages."""
+
+    root: str
+    split: str = "test"
+    lake: bool = False
+    wanted: tuple[str, ...] = ()
+    name: str = "beir"
+
+    def tasks(self) -> Sequence[str]:
+        """The one. Raises UsageError where another is asked for."""
+        own = self.root.rpartition("/")[2]
+        if any(name != own for name in self.wanted):
+            raise UsageError(f"suite.tasks: {self.root} has one task, {own}")
+        return (own,)
+
+    def load(self, task: str) -> SuiteTask:
+        """Raises UsageError as `load` and `corpus` do."""
+        given = load(self.root, self.split)
+        queries = [
+            Query(name, Item(text), {candidate: grade for candidate, grade in given.qrels[name].items() if grade > 0})
+            for name, text in given.queries.items()
+        ]
+        rows = () if self.lake else corpus(self.root)
+        candidates: dict[Name, Item] = {row.id: Item(row.text, row.title) for row in rows}
+        return SuiteTask(task, queries, candidates)
 
 
 def load(folder_uri: str, split: str = "test") -> Task:

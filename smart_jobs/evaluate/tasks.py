@@ -1,7 +1,7 @@
 """A benchmark as data: a suite's tasks, each with its queries, candidates, relevance and protocol."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from smart_jobs.records import Asset, Attached, Side, text_digest
@@ -16,8 +16,8 @@ SOURCE = "evaluation"
 class Item:
     """What gets one embedding: its files, in the order in which a model gets them, and text, under an instruction.
 
-    Consecutive files of medium `frame` are the frames of one video. The title goes before the text. `size` is what the
-    files have in bytes.
+    Consecutive files of medium `frame` are the frames of one video. The title goes before the text, which goes in as it
+    stands, be it blank. No instruction: the encoder's own. `size` is what the files have in bytes.
     """
 
     text: str = ""
@@ -32,15 +32,16 @@ class Item:
         Files count by their names beneath `root`, the suite's folder: a benchmark that was moved is the same. What is
         in them is told by the asset's version once they are read, and equal content has equal versions.
         """
-        said = text_digest(f"{self.title} {self.text}".strip(), self.instruction, side)
+        size = len(self.text.encode()) + self.size
+        made = Asset("", SOURCE, "", "row", size, title=self.title, text=self.text, side=side,
+                     instruction=self.instruction, files=self.files, verbatim=True)  # fmt: skip
+        said = text_digest(made.words, self.instruction, side)
         names = [part for file in self.files for part in (file.media, file.uri.removeprefix(root))]
         uri, stamp = said, said
         if self.files:
             uri = text_digest(said, *names)
             stamp = f"{said}+{text_digest(*names, *(file.stamp for file in self.files))}"
-        size = len(self.text.encode()) + self.size
-        return Asset(f"eval:{uri}", SOURCE, stamp, "row", size, title=self.title, text=self.text, side=side,
-                     instruction=self.instruction, files=self.files)  # fmt: skip
+        return replace(made, uri=f"eval:{uri}", stamp=stamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,15 @@ class Task:
 class Suite(Protocol):
     """A benchmark on a disk or in a store."""
 
-    name: str
-    root: str
+    @property
+    def name(self) -> str:
+        """What a config calls its kind."""
+        ...
+
+    @property
+    def root(self) -> str:
+        """Its folder; what names of files are beneath."""
+        ...
 
     def tasks(self) -> Sequence[str]:
         """The names of its tasks, in its own order. Raises UsageError for one asked for that it has not."""

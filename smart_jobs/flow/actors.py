@@ -11,11 +11,10 @@ import pyarrow as pa
 from smart_jobs import schema, storage
 from smart_jobs.decode import cutting, units
 from smart_jobs.decode.sandbox import Sandbox
-from smart_jobs.encode import checkpoint, encoder
+from smart_jobs.encode import checkpoint, encoder, tokens
 from smart_jobs.encode.encoder import Encoder as Model
 from smart_jobs.encode.inflight import InFlight
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.encode.tokens import Tokenizer
 from smart_jobs.flow import cluster
 from smart_jobs.keys import Decode, Encoder
 from smart_jobs.lake import copying, layout, writer
@@ -41,11 +40,7 @@ class Run:
 
 def policy(run: Run) -> cutting.Policy:
     """The decode policy of a run: the passage splitter of its encoder's tokenizer, and a sandbox. Loads no model."""
-    tokenizer = Tokenizer(run.spec, checkpoint.locate(run.encoder))
-
-    def split(text: str, side: str, instruction: str) -> list[str]:
-        return tokenizer.split(text, run.spec.prompt(side, instruction))
-
+    split = tokens.splitter(run.spec, checkpoint.locate(run.encoder))
     spec, sandbox = run.spec, Sandbox(run.decode)
     return cutting.Policy(
         spec.digest,

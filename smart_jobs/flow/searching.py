@@ -15,18 +15,19 @@ from smart_jobs.decode.sandbox import Sandbox
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.flow import locate
+from smart_jobs.keys import Encoder as EncoderConfig
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import AssetError, Embedding, Hits, JobError, Media, Segment, UsageError, Visual
 from smart_jobs.search import ann, hybrid
-from smart_jobs.settings import Search
+from smart_jobs.settings import Explain, Search
 
 SHOWN = ["segment_id", "uri", "page", "start", "end", "title", "text"]
 
 
 def run(job: Search) -> dict[str, Any]:
     """Embed the query and search. The JSON object of `smart-jobs search`."""
-    _check(job)
+    check_query("search", job)
     lake = layout.open_lake(job.lake.uri)
     tables = locate.tables_of(lake, job.encoder, job)
     for other in locate.others(lake, tables):
@@ -36,7 +37,7 @@ def run(job: Search) -> dict[str, Any]:
         _say_behind(tables)
     hits = hybrid.search(
         tables,
-        [embed_query(tables, job)],
+        [embed_query(loaded(tables, job.encoder), query_segment(tables.spec, job))],
         job.k,
         candidates=job.candidates,
         weights=hybrid.Weights(job.lambda_pooled, job.lambda_late),
@@ -49,7 +50,7 @@ def run(job: Search) -> dict[str, Any]:
 
 def dry_run(job: Search) -> dict[str, Any]:
     """What would be searched, without loading a model."""
-    _check(job)
+    check_query("search", job)
     tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job)
     allowed = hybrid.allowed_ids(layout.snapshot(tables), job.where)
     made = None if job.exhaustive else hybrid.load_index(tables)[1]
@@ -64,24 +65,28 @@ def _say_behind(tables: EncoderTables) -> None:
         progress.say(f"search: {late}")
 
 
-def _check(job: Search) -> None:
+def check_query(verb: str, job: Search | Explain) -> None:
+    """Raises UsageError where there is no query."""
     if not (job.query.strip() or job.image or job.video):
-        raise UsageError("search: nothing to search for; give a question, image=… or video=…")
+        raise UsageError(f"{verb}: nothing to search for; give a question, image=… or video=…")
 
 
-def embed_query(tables: EncoderTables, job: Search) -> Embedding:
-    """The query as the encoder of `tables` sees queries. Raises JobError where it cannot be read or encoded."""
-    segment = query_segment(tables.spec, job)
+def loaded(tables: EncoderTables, config: EncoderConfig) -> encoder.Encoder:
+    """The encoder of `tables` on all of this machine. Raises JobError where its weights are not to be had."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    folder, adapter = checkpoint.locate(job.encoder), checkpoint.adapter(job.encoder)
-    model = encoder.load(tables.spec, folder, threads, batch_tokens=4096, adapter=adapter)
+    folder, adapter = checkpoint.locate(config), checkpoint.adapter(config)
+    return encoder.load(tables.spec, folder, threads, batch_tokens=4096, adapter=adapter)
+
+
+def embed_query(model: encoder.Encoder, segment: Segment) -> Embedding:
+    """The query as the encoder sees queries. Raises JobError where it cannot be encoded."""
     [result] = model.encode([segment])
     if isinstance(result, AssetError):
         raise JobError(f"the query cannot be encoded: {result.detail}")
     return result
 
 
-def query_segment(spec: EncoderSpec, job: Search) -> Segment:
+def query_segment(spec: EncoderSpec, job: Search | Explain) -> Segment:
     """The question with its image and video, which are sampled as the encoder samples a whole one.
 
     Raises JobError naming the file that cannot be used.
@@ -94,7 +99,7 @@ def query_segment(spec: EncoderSpec, job: Search) -> Segment:
     return replace(segment, visuals=visuals)
 
 
-def _seen(uri: str, media: Media, spec: EncoderSpec, job: Search) -> list[Visual]:
+def _seen(uri: str, media: Media, spec: EncoderSpec, job: Search | Explain) -> list[Visual]:
     wanted = Wanted(uri, media, spec.sampling).whole()
     try:
         segments.refuse(wanted)

@@ -95,7 +95,10 @@ def run(model: TextModel, batches: Sequence[Sequence[int]]) -> None:
     """The forward pass of each batch."""
     for batch in batches:
         rows = [np.arange(length) % 256 for length in batch]
-        model.forward([Prompt(row, np.full(len(row), masks.TEXT, np.uint8)) for row in rows])
+        spans = [np.zeros((len(row), 2), np.int64) for row in rows]
+        model.forward(
+            [Prompt(row, np.full(len(row), masks.TEXT, np.uint8), at) for row, at in zip(rows, spans, strict=True)]
+        )
 
 
 if __name__ == "__main__":

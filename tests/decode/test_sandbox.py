@@ -144,6 +144,17 @@ def test_an_error_that_is_raised_costs_its_part_and_leaves_the_decoder_in_step(b
     assert len({pid for _, pid in tried(log)}) == 1
 
 
+def test_parts_may_be_had_from_any_on():
+    document = pymupdf.open()
+    for number in range(4):
+        document.new_page().insert_text((72, 72), f"page {number}")
+    data, wanted = document.tobytes(), Wanted("a.pdf", "document", None)
+    sandbox = Sandbox(Decode())
+    for first in range(6):
+        found = [(part.page, part.text) for part in sandbox.parts(data, wanted, first)]
+        assert found == [(number + 1, f"page {number}") for number in range(first, 4)]
+
+
 def test_an_asset_that_is_left_in_the_middle_costs_the_next_nothing(bad, tmp_path):
     log = log_of(tmp_path)
     left = bad.parts(b"image image image", Wanted(log, "image", None))

@@ -189,3 +189,42 @@ def test_the_video_of_a_row_is_not_cut():
     files = [(b"1", Wanted("a.mp4", "video", sampling.model_copy(update={"video": clips}), "full"))]
     assert len(attached("a caption", files, decoded, Spool()).visuals) == 1
     assert asked == [Wanted("a.mp4", "video", sampling, "full")]
+
+
+# Videos that come as pictures
+
+
+def joined(files, sampling):
+    """What is asked of the decoder for these (name, medium): content, medium and the frames in it."""
+    asked = []
+
+    def decoded(data, wanted):
+        asked.append((data, wanted.media, wanted.frames))
+        return iter([])
+
+    attached("", [(name.encode(), Wanted(name, media, sampling)) for name, media in files], decoded, Spool())
+    return asked
+
+
+def test_frames_side_by_side_are_one_video():
+    files = [("a", "frame"), ("bb", "frame"), ("c", "image"), ("d", "frame"), ("e", "video"), ("f", "image")]
+    assert joined(files, seen()) == [
+        (b"abb", "frame", (("a", 1), ("bb", 2))),
+        (b"c", "image", ()),
+        (b"d", "frame", (("d", 1),)),
+        (b"e", "video", ()),
+        (b"f", "image", ()),
+    ]
+
+
+def test_no_more_frames_than_the_model_sees():
+    files = [(str(i), "frame") for i in range(9)]
+    assert [data for data, *_ in joined(files, seen())] == [b"0258"]
+    middle = seen().video.model_copy(update={"as_images": True, "max_frames": 1})
+    assert [data for data, *_ in joined(files, seen().model_copy(update={"video": middle}))] == [b"4"]
+
+
+def test_frames_are_refused_where_no_video_is_seen():
+    for sampling in (None, seen(video=False)):
+        with pytest.raises(AssetError, match="unsupported: this encoder takes no videos"):
+            joined([("a", "frame")], sampling)

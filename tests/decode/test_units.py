@@ -1,6 +1,7 @@
 """Units of work against what the assets hold: nothing lost, nothing twice, the same every time."""
 
 import os
+from dataclasses import replace
 
 import pymupdf
 import pytest
@@ -12,7 +13,17 @@ from smart_jobs import schema, storage
 from smart_jobs.decode.cutting import Policy
 from smart_jobs.decode.parts import Part
 from smart_jobs.decode.units import units
-from smart_jobs.records import ANY_ENCODER, REASONS, Asset, AssetError, Planned, content_version, segment_id
+from smart_jobs.records import (
+    ANY_ENCODER,
+    EVALUATION,
+    REASONS,
+    Asset,
+    AssetError,
+    Attached,
+    Planned,
+    content_version,
+    segment_id,
+)
 
 SPEC = "0123456789ab"
 
@@ -316,3 +327,24 @@ def test_a_row_with_nothing_in_it_is_empty(text_long):
     failure = failure_of(row(" \n", " "), text_long=text_long)
     assert (failure["reason"], failure["ordinal"], failure["of"], failure["spec"]) == ("empty", 0, 1, SPEC)
     assert failure["version"] == "stamp1"
+
+
+def test_what_a_benchmark_says_goes_on_as_it_stands():
+    """Its text keeps the white space around it, and a blank one is encoded; others lose it, and are empty."""
+    texts = ["\nwho?\n\n", " ", "", "plain"]
+    asked = [Planned(replace(row(text, name=str(i)), source=EVALUATION)) for i, text in enumerate(texts)]
+    segments, failures, *_ = rows_of(asked)
+    assert [segment["text"] for segment in segments] == texts
+    assert not failures
+    segments, failures, *_ = rows_of([Planned(row(text, name=str(i))) for i, text in enumerate(texts)])
+    assert [segment["text"] for segment in segments] == ["who?", "plain"]
+    assert [failure["reason"] for failure in failures] == ["empty"] * 2
+
+
+def test_a_benchmarks_image_without_words_is_no_blank_text(tmp_path):
+    """An encoder that reads text alone sees nothing of it, which is a failure."""
+    (tmp_path / "a.png").write_bytes(b"not read")
+    file = Attached(str(tmp_path / "a.png"), "image", storage.info(str(tmp_path / "a.png")).stamp)
+    segments, [failure], *_ = rows_of([Planned(replace(row(""), source=EVALUATION, files=(file,)))])
+    assert failure["reason"] == "empty"
+    assert not segments

@@ -24,7 +24,7 @@ class Counting:
         if "bad" in item.text:
             raise AssetError("unsupported", "said so", "encode")
         ids = np.frombuffer(item.text.encode(), np.uint8).astype(np.int64)
-        return Prompt(ids, np.full(len(ids), masks.TEXT, np.uint8))
+        return Prompt(ids, np.full(len(ids), masks.TEXT, np.uint8), np.zeros((len(ids), 2), np.int64))
 
     def forward(self, batch):
         self.passes.append(len(batch))
@@ -128,4 +128,4 @@ def test_what_a_result_says_of_its_tokens(folder):
 def test_rows_are_padded_on_the_right():
     rows = [np.array([1, 2, 3]), np.array([4], np.uint8)]
     assert stack(rows, 9).tolist() == [[1, 2, 3], [4, 9, 9]]
-    assert attended([Prompt(row, row) for row in rows]).tolist() == [[True] * 3, [True, False, False]]
+    assert attended([Prompt(row, row, row) for row in rows]).tolist() == [[True] * 3, [True, False, False]]

@@ -18,6 +18,8 @@ ITEMS = [
     segment("a text"),
     segment("with words.", [picture(32, 160, 1)], instruction=FIND),
     segment(visuals=[picture(96, 32, 2), picture(64, 64, 3)], side="query", instruction=FIND),
+    segment(),
+    segment(side="query", instruction=FIND),
 ]
 
 
@@ -33,7 +35,7 @@ def reference(folder):
 
 
 def inputs(processor, item):
-    what = "sentence" if item.instruction or item.text else "image"
+    what = "image" if item.visuals and not item.instruction and not item.text else "sentence"
     user = "<|vision_start|><|image_pad|><|vision_end|>" * len(item.visuals)
     user += f" {item.instruction}\n" if item.instruction else ""
     user += f"{item.text}\nSummarize above {what} in one word: "

@@ -83,3 +83,5 @@ def test_documents_are_merged_and_queries_are_not(tiny_encoder, factor):
         np.testing.assert_array_equal(after.pooled, before.pooled)
         wanted = merge(before.states, factor) if segment.side == "document" and factor > 1 else before.states
         np.testing.assert_array_equal(after.states, wanted)
+        one, other = load(1).prompt(segment), load(factor).prompt(segment)
+        assert (other.ids.tolist(), other.words()) == (one.ids.tolist(), one.words())

@@ -24,7 +24,8 @@ PIECES = [("<|im_start|>user\n", masks.TEMPLATE), ("<|image_pad|>", masks.IMAGE)
 
 def build(tokenizer, pieces, counts):
     special = {tokenizer.id_of(name) for name in ("<|im_start|>", "<|im_end|>", "<|image_pad|>", "<|video_pad|>")}
-    return prompts.build(tokenizer, pieces, counts, special)
+    made = prompts.build(tokenizer, pieces, counts, special)
+    return made.ids, made.kinds
 
 
 def test_placeholders_are_repeated_and_are_no_special_tokens(tokenizer):
@@ -34,6 +35,27 @@ def test_placeholders_are_repeated_and_are_no_special_tokens(tokenizer):
     assert (ids[kinds == masks.IMAGE] == image).all()
     assert (ids[kinds == masks.VIDEO] == video).all()
     assert (ids.dtype, kinds.dtype) == (np.int64, np.uint8)
+
+
+def test_each_token_stands_for_its_characters_and_a_placeholder_for_all_of_its_own(tokenizer):
+    special = {tokenizer.id_of(name) for name in tiny_vl.QWEN}
+    made = prompts.build(tokenizer, PIECES, [3, 2], special)
+    assert made.text == "".join(text for text, _ in PIECES)
+    assert made.words() == (
+        "<|im_start|>", "u", "se", "r", "\n", *["<|image_pad|>"] * 3, "a", "b", *["<|video_pad|>"] * 2, "<|im_end|>"
+    )  # fmt: skip
+    longer = prompts.appended(made, 7, 2)
+    assert longer.words() == (*made.words(), "", "")
+    assert longer.ids.tolist() == [*made.ids.tolist(), 7, 7]
+    assert longer.kinds.tolist() == [*made.kinds.tolist(), masks.SPECIAL, masks.SPECIAL]
+    content = longer.take(masks.keep(longer.kinds, "content"))
+    assert content.words() == made.words()[5:12]
+    assert content.kinds.tolist() == [4, 4, 4, 3, 3, 5, 5]
+
+
+def test_all_tokens_of_one_character_stand_for_it(tokenizer):
+    made = prompts.text(tokenizer, "a ", "日")
+    assert made.words() == ("a", " ", "日", "日", "日", "")
 
 
 def test_a_number_of_counts_that_does_not_fit_is_an_error(tokenizer):

@@ -23,6 +23,7 @@ ITEMS = [
     segment("words", [picture(64, 64, 3), clip(5, 64, 32, 4)], side="query"),
     segment("the user's\n\nown lines\n" * 9, instruction=" No full stop "),
     segment("none", instruction="  "),
+    segment(" \n", side="query", instruction=FIND),
 ]
 
 
@@ -44,7 +45,7 @@ def inputs(processor, item):
     images = [visual for visual in item.visuals if visual.kind == "image"]
     user = "<|video_pad|>" * len(videos)
     user += "<|vision_start|><|image_pad|><|vision_end|>" * len(images)
-    user += item.text if item.text or item.visuals else "NULL"
+    user += item.text
     text = f"<|im_start|>system\n{instruction}<|im_end|>\n<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n"
     metadata = [
         {"fps": 1.5, "frames_indices": [0.375 + i for i in range(len(video.times))],
@@ -143,7 +144,7 @@ def test_kinds_token_by_token(folder):
     after = "SES" + "E" * len(tokens.spans("assistant\n")[0]) + "S"
     letters = {
         "text": (segment("ab"), "T" * len(tokens.spans("ab")[0])),
-        "empty": (segment(), "T" * len(tokens.spans("NULL")[0])),
+        "empty": (segment(), ""),
         "image": (segment("ab", [picture(64, 96)]), "S" + "I" * 6 + "S" + "T" * len(tokens.spans("ab")[0])),
         "video": (
             segment(visuals=[clip(3, 64, 32)]),

@@ -74,7 +74,7 @@ def test_what_an_encoder_does_not_take_is_unsupported(item, taken, said):
 
 @given(st.integers(1, 30), st.integers(4, 30), st.integers(0, 4))
 def test_a_text_is_cut_before_its_tail(length, window, tail):
-    prompt = Prompt(np.arange(length), np.zeros(length, np.uint8))
+    prompt = Prompt(np.arange(length), np.zeros(length, np.uint8), np.zeros((length, 2), np.int64))
     cut = visuals.cut(prompt, window, min(tail, length)).ids.tolist()
     tail = min(tail, length)
     wanted = list(range(length)) if length <= window else [*range(window - tail), *range(length - tail, length)]

@@ -7,8 +7,6 @@ import torch
 import transformers
 from seeing import clip, kinds_of, loaded, picture, rows, same, segment, special_ids
 
-from smart_jobs.records import AssetError
-
 FAMILY = "vlm2vec"
 FIND = "Find an image:"
 ITEMS = [
@@ -18,6 +16,11 @@ ITEMS = [
     segment("with words", [picture(112, 28, 1)], instruction=FIND),
     segment(visuals=[clip(5, 56, 56)], instruction="Understand the content of the video."),
     segment("the user", [picture(56, 56, 2), clip(2, 28, 56), picture(28, 84, 3)]),
+    segment("who?\n", [picture(56, 56, 4)], side="query", instruction="\nFind the answer:"),
+    segment("who?\n", [clip(2, 28, 56)], instruction="\nFind the answer:"),
+    segment("\nwho?", side="query", instruction="\nFind the answer:"),
+    segment("who?\n", side="query", instruction="<|image_pad|>\nFind an image that answers:"),
+    segment("<|image_pad|> is quoted", side="query", instruction="<|image_pad|>\nFind <|image_pad|>"),
 ]
 
 
@@ -35,8 +38,14 @@ def reference(folder):
 def inputs(processor, item):
     videos = [visual.pixels for visual in item.visuals if visual.kind == "video"]
     images = [visual.pixels[0] for visual in item.visuals if visual.kind == "image"]
-    text = "<|image_pad|> " * len(images) + "<|video_pad|> " * len(videos) + item.instruction
-    text += f" {item.text}" if item.text else ""
+    instruction, said = (text.replace("<|image_pad|>", "< |image_pad|>") for text in (item.instruction, item.text))
+    if not item.visuals and item.instruction.startswith("<|image_pad|>"):
+        instruction = instruction.replace("< |", "<|", 1)
+    text = "<|image_pad|> " * len(images) + "<|video_pad|> " * len(videos) + instruction
+    text = text.replace("<|image_pad|> \n", "<|image_pad|>\n")
+    text += f" {said}" if said and text else said
+    if not item.visuals:  # the processor of today refuses a placeholder without an image; its authors' did not
+        return processor.tokenizer([text], return_tensors="pt")
     return processor(text=[text], images=images or None, videos=videos or None, do_resize=False,
                      do_sample_frames=False, return_tensors="pt")  # fmt: skip
 
@@ -91,13 +100,24 @@ def test_kinds_token_by_token(folder):
     assert (
         kinds_of(model.prompt(segment("the", [picture(56, 84)], instruction="in the"))) == "IIIIIINNT"
     )  # each word holds its space
-    assert kinds_of(model.prompt(segment("ab"))) == "ETT"
+    assert kinds_of(model.prompt(segment("ab"))) == "TT"
+    bare = model.prompt(segment("ab", instruction="<|image_pad|>in"))
+    assert kinds_of(bare) == "N" + kinds_of(model.prompt(segment("ab", instruction="in")))
+    assert bare.ids[0] == model._backbone.tokenizer.id_of("<|image_pad|>")
 
 
-def test_nothing_at_all_is_empty(folder):
-    [first, nothing] = loaded(folder, FAMILY).encode([segment("a"), segment()])
-    assert isinstance(nothing, AssetError)
-    assert nothing.reason == "empty"
+def test_nothing_at_all_is_padding(folder, reference):
+    """One token of it, which is pooled, and is what stands for the states: the mask keeps none."""
+    processor, plain = reference
+    model = loaded(folder, FAMILY)
+    end = processor.tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    assert processor.tokenizer.pad_token_id == end
+    assert model._model.prompt(segment()).ids.tolist() == [end]
+    with torch.inference_mode():
+        hidden = rows(plain.model.language_model(input_ids=torch.tensor([[end]])).last_hidden_state)[0]
+    [first, nothing] = model.encode([segment("ab"), segment()])
+    pooled = hidden / (hidden**2).sum() ** 0.5
+    same([nothing], [(hidden, pooled[None])])
     assert len(first.states) == 2
 
 

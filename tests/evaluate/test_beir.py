@@ -5,7 +5,7 @@ from fixtures import FIXTURES, needs_fixtures
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smart_jobs.evaluate.beir import Row, corpus, load
+from smart_jobs.evaluate.beir import Beir, Row, corpus, load
 from smart_jobs.records import UsageError
 
 QUERIES = [{"_id": "q2", "text": "second"}, {"_id": "q1", "text": "first"}, {"_id": "q3", "text": "unjudged"}]
@@ -178,3 +178,26 @@ def test_scifact():
 def test_a_corpus_with_paths():
     rows = list(corpus(str(FIXTURES / "retrieval" / "exercises")))
     assert rows[0].meta["path"] == "images/3_4_Sit-Up/0.jpg"
+
+
+def test_the_same_folder_as_a_suite(folder):
+    suite = Beir(str(folder))
+    assert (list(suite.tasks()), suite.name, suite.root) == (["made-up"], "beir", str(folder))
+    task = suite.load("made-up")
+    assert [(query.name, query.item.text, dict(query.relevant), query.candidates) for query in task.queries] == [
+        ("q2", "second", {"d1": 0.5}, None),
+        ("q1", "first", {"d1": 2.0}, None),
+    ]
+    assert {name: (item.title, item.text) for name, item in task.candidates.items()} == {
+        "d1": ("One", "first text"),
+        "d2": ("", "no title"),
+    }
+    assert (task.measures, task.primary, task.graded, task.local) == ("trec", "ndcg@10", True, False)
+
+
+def test_a_suite_whose_candidates_are_a_lakes(folder):
+    assert not Beir(str(folder), lake=True).load("made-up").candidates
+    (folder / "corpus.jsonl").unlink()
+    assert len(Beir(str(folder), lake=True).load("made-up").queries) == 2
+    assert "no corpus.jsonl" in error(Beir(str(folder)).load, "made-up")
+    assert "has one task, made-up" in error(Beir(str(folder), wanted=("other",)).tasks)

@@ -67,9 +67,9 @@ def test_a_receipt_that_cannot_be_made_leaves_the_marker(tmp_path):
 
 
 def test_a_plan_is_the_same_behind_the_journey_to_its_actor():
-    files = (Attached("f/a.png", "image", "3:4"), Attached("f/b.mp4", "video", ""))
+    files = (Attached("f/a.png", "image", "3:4"), Attached("f/b.mp4", "video", ""), Attached("f/0", "frame", "5:6"))
     plan = [
-        Planned(Asset("t#1", "s", "x+y", "row", 9, "title", "text", "query", "find", {"k": "v"}, files)),
+        Planned(Asset("t#1", "s", "x+y", "row", 9, "title", "text", "query", "find", {"k": "v"}, files, True)),
         Planned(Asset("a.pdf", "s", "1:2", "document", 3), frozenset({"v", "w"}), {"u": frozenset({0, 2})}),
     ]
     assert [actors.planned(row) for block in stream.blocks(plan, 100) for row in block.to_pylist()] == plan

@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from evaluating import EVERYTHING, OWN, assert_hits, by_hand, embeddings, job, stored
-from suites import Made
+from evaluating import Made, EVERYTHING, OWN, assert_hits, by_hand, embeddings, job, stored
 
 from smart_jobs import schema, storage
 from smart_jobs.flow import evaluation

@@ -4,6 +4,8 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pymupdf
 import pytest
 import tiny_vl
@@ -45,6 +47,14 @@ def write_media(folder):
     (folder / "broken.png").write_bytes((folder / "b.png").read_bytes()[:200])
     (folder / "sound.mp3").write_bytes(b"ID3\x04" + bytes(200))
     return folder
+
+
+def write_images(folder):
+    """A Parquet file with the same picture twice, of which one is a caption's."""
+    folder.mkdir()
+    content = picture(folder / "b.png", 1).read_bytes()
+    pq.write_table(pa.table({"text": ["a caption", ""], "image": [content, content]}), folder / "images.parquet")
+    return folder / "images.parquet"
 
 
 def write_table(folder):
@@ -90,13 +100,15 @@ def alone(path, media, config, text=""):
 
 def test_every_medium_in_one_ingest(tmp_path, conf):
     source, table, lake = write_media(tmp_path / "in"), write_table(tmp_path / "table"), tmp_path / "lake"
-    first = ingest((source, table), lake, conf, "unit_tokens=40")
+    everything = (source, table, write_images(tmp_path / "images"))
+    first = ingest(everything, lake, conf, "unit_tokens=40", "source.columns.image=image")
     assert first["failed_by_reason"] == {"damaged": 2, "read_error": 1}
     found = pooled_of(lake)
     wanted = {
         ("a.pdf", 0): ("document", 1), ("a.pdf", 1): ("document", 2), ("a.pdf", 2): ("document", 3),
         ("b.png", 0): ("image", None), ("c.mp4", 0): ("video", None), ("0001", 0): ("image", None),
         ("words.txt", 0): ("text", None), ("corpus.jsonl#x", 0): ("row", None), ("corpus.jsonl#y", 0): ("row", None),
+        ("images.parquet#0", 0): ("row", None), ("images.parquet#1", 0): ("row", None),
     }  # fmt: skip
     assert {key: (row["media"], row["page"]) for key, row in found.items()} == wanted
     for path, media in ((source / "a.pdf", "document"), (source / "b.png", "image"), (source / "c.mp4", "video")):
@@ -107,7 +119,10 @@ def test_every_medium_in_one_ingest(tmp_path, conf):
             np.testing.assert_allclose(row["pooled"], vector, atol=1e-5)
     _, [vector] = alone(table / "images" / "x.png", "image", conf[1], "x about x")
     np.testing.assert_allclose(found["corpus.jsonl#x", 0]["pooled"], vector, atol=1e-5)
-    again = ingest((source, table), lake, conf)
+    _, [vector] = alone(source / "b.png", "image", conf[1], "a caption")
+    np.testing.assert_allclose(found["images.parquet#0", 0]["pooled"], vector, atol=1e-5)
+    np.testing.assert_allclose(found["images.parquet#1", 0]["pooled"], found["b.png", 0]["pooled"], atol=1e-5)
+    again = ingest(everything, lake, conf, "source.columns.image=image")
     assert (again["encoded"], again["skipped"]) == (0, again["assets"] - 1)  # the missing image is looked for again
 
 

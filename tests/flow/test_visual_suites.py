@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import tiny_vl
 from decoding import parts
-from evaluating import assert_hits, by_hand, job, segment, stored
+from evaluating import Made, assert_hits, by_hand, job, segment, stored
 from PIL import Image
-from suites import Made
 
 from smart_jobs import schema, settings, storage
 from smart_jobs.decode.opening import Wanted

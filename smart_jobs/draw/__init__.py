@@ -1,0 +1,1 @@
+"""What a query met in a document, as a picture."""
