@@ -32,6 +32,7 @@ bench: $(READY)
 	$(RUN) -m tests.bench.planning
 	$(RUN) -m tests.bench.maxsim
 	$(RUN) -m tests.bench.ann
+	$(RUN) -m tests.bench.ranking
 	$(RUN) -m tests.bench.measures
 
 faults: $(READY)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smart_jobs import config, render, render_compare, render_explain, settings
+from smart_jobs import config, render, render_compare, render_evaluation, render_explain, settings
 from smart_jobs.records import JobError, UsageError
 from smart_jobs.strict import Strict
 
@@ -46,7 +46,7 @@ VERBS = {
     "index": Verb(settings.IndexJob, "smart_jobs.flow.indexing", render.index),
     "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search),
     "explain": Verb(settings.Explain, "smart_jobs.flow.explaining", render_explain.explain),
-    "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render.evaluate),
+    "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render_evaluation.evaluate, _ingest_code),
     "compare": Verb(settings.Compare, "smart_jobs.flow.comparing", render_compare.compare),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
     "sql": Verb(settings.Sql, "smart_jobs.flow.sql", render.sql),

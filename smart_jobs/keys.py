@@ -1,12 +1,13 @@
 """The groups of keys that jobs share, as frozen, strict models: sources, encoders, lakes, clusters and how to cut."""
 
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
 from smart_jobs.masks import Mask
-from smart_jobs.records import REASONS, Side
+from smart_jobs.records import REASONS, Codec, Side
 from smart_jobs.sampling import Sampling
 from smart_jobs.strict import Strict
 
@@ -34,6 +35,34 @@ def _file(value: str) -> str:
 def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
+
+MOST_VALUES = 1000
+
+
+def _split(value: Any) -> list[Any]:
+    """`a,b` and `[a, b]` alike."""
+    items = value if isinstance(value, list | tuple) else [value]
+    return [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
+
+
+def _grid(value: Any) -> list[Any]:
+    """Numbers one by one, or start:stop:step with the stop among them where a step hits it."""
+    return [number for item in _split(value) for number in (_steps(item) if ":" in str(item) else [item])]
+
+
+def _steps(item: str) -> list[float]:
+    try:
+        start, stop, step = (Decimal(part.strip()) for part in item.split(":"))
+        count = int((stop - start) / step) + 1
+    except (InvalidOperation, ValueError, ArithmeticError):
+        raise ValueError("expected numbers, or start:stop:step as in 0:2:0.1") from None
+    if step <= 0 or not 1 <= count <= MOST_VALUES:
+        raise ValueError(f"expected start:stop:step upwards in at most {MOST_VALUES:,} steps")
+    return [float(start + i * step) for i in range(count)]
+
+
+Grid = Annotated[tuple[FiniteFloat, ...], BeforeValidator(_grid)]
+"""Numbers, written `0:2:0.1` or `0,0.5,1` or both."""
 
 Reasons = Annotated[tuple[Annotated[str, AfterValidator(_reason)], ...], BeforeValidator(_listed)]
 
@@ -192,3 +221,18 @@ class Suite(Strict):
     candidates: Literal["corpus", "lake"] = Field(
         "corpus", description="lake: rank the pages that are in the lake already, nothing is encoded but queries"
     )
+
+
+class Sweep(Strict):
+    """Ways to score, all from the states that are stored: every combination is a point; nothing is encoded for them."""
+
+    lambda_pooled: Grid = Field((), description="weights in hybrid: numbers, or start:stop:step as in 0:2:0.1")
+    lambda_late: Grid = Field((), description="the same for the late score")
+    mask: Annotated[tuple[Mask, ...], BeforeValidator(_split)] = Field((), description="as mask, one point each")
+    mask_query: Annotated[tuple[Mask, ...], BeforeValidator(_split)] = Field((), description="as mask_query")
+    codec: Annotated[tuple[Codec, ...], BeforeValidator(_split)] = Field((), description="as codec")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to sweep."""
+        return any((self.lambda_pooled, self.lambda_late, self.mask, self.mask_query, self.codec))

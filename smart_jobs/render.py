@@ -10,9 +10,6 @@ from pydantic_core import PydanticUndefined
 
 from smart_jobs import config
 
-SCORINGS = ("pooled", "late", "hybrid", "two_stage")
-TABLE = ("ndcg@10", "recall@10", "recall@100", "mrr@10", "map")
-
 
 def usage(models: Mapping[str, type[BaseModel]]) -> str:
     """What `smart-jobs` alone prints."""
@@ -133,23 +130,6 @@ def part(hit: Mapping[str, Any]) -> str:
     if hit["page"]:
         return f" page {hit['page']}"
     return f" {hit['start']:.1f}-{hit['end']:.1f} s" if hit.get("start") is not None else ""
-
-
-def evaluate(result: Mapping[str, Any]) -> str:
-    """A table of measures for each task, one line a scoring."""
-    lines = []
-    for name, task in result["tasks"].items():
-        lines.append(f"{name}: {task['queries']:,} queries, {task['candidates']:,} candidates")
-        lines.append(f"{'':<12}" + "".join(f"{measure:>12}" for measure in TABLE))
-        lines += [
-            f"{scoring:<12}" + "".join(f"{task[scoring][measure]:>12.4f}" for measure in TABLE)
-            for scoring in SCORINGS
-            if task[scoring] is not None
-        ]
-        lines.append(
-            f"two_stage is hybrid over the {task['two_stage']['candidates']:,} segments that the index passed on"
-        )
-    return "\n".join([*lines, f"run {result['run_id']}, {result['encoded']:,} segments encoded for it"])
 
 
 def status(result: Mapping[str, Any]) -> str:

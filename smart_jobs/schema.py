@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-VERSION = 2
+VERSION = 3
 """The version of these schemas, recorded in a lake's marker, in every table's description and in docs/lake.md.
 
 It grows when a column is added; `lake.table.read` gives older tables the columns that they lack.
@@ -171,7 +171,24 @@ EVALUATIONS = _table(
     ("metrics", pa.map_(pa.string(), pa.float64()), "measure to value, e.g. `ndcg@10`"),
     ("table_versions", pa.string(), "the table ids and versions that were scored, as JSON"),
     ("at", TIME, "when"),
-    optional=(("repeatable", pa.bool_(), "false where an asset that it ranked was forgotten; null: it is"),),
+    optional=(
+        ("repeatable", pa.bool_(), "false where an asset that it ranked was forgotten; null: it is"),
+        ("category", pa.string(), "the group of tasks that it belongs to; empty where the suite has none"),
+        ("modality", pa.string(), "the same, coarser"),
+        ("primary", pa.string(), "the measure that counts in means over tasks"),
+        ("asked", pa.int64(), "queries of the task"),
+        ("ranked", pa.int64(), "distinct candidates of the task"),
+        ("expected_queries", pa.int64(), "how many queries its authors state, where they do"),
+        ("expected_candidates", pa.int64(), "how many candidates they state"),
+        ("failed_queries", pa.int64(), "queries that could not be encoded: they found nothing"),
+        ("failed_candidates", pa.int64(), "candidates that could not be encoded: nobody found them"),
+        ("failures", pa.map_(pa.string(), pa.int64()), "why, as in the table failures, and of how many"),
+        ("mask", pa.string(), "which tokens of documents were scored"),
+        ("mask_query", pa.string(), "which of queries"),
+        ("codec", pa.string(), "as which codec's the states of documents were scored"),
+        ("encoded", pa.int64(), "segments that its run encoded, for all tasks"),
+        ("seconds", pa.float64(), "what scoring the task took"),
+    ),
 )
 
 EVALUATION_QUERIES = _table(

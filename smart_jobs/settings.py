@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
-from smart_jobs.keys import Cluster, Cut, Decode, Encoder, Index, Lake, Reasons, Source, Suite, Tune
+from smart_jobs.keys import Cluster, Cut, Decode, Encoder, Index, Lake, Reasons, Source, Suite, Sweep, Tune
+from smart_jobs.masks import Mask
 from smart_jobs.records import Codec
 from smart_jobs.strict import Strict
 
@@ -99,19 +100,34 @@ class Explain(Cut):
 
 
 class Evaluate(Cut):
-    """Score a benchmark: pooled, late and hybrid, exhaustive and in two stages.
+    """Score a benchmark: pooled, late and hybrid, exhaustive, and of BEIR in two stages too.
 
     smart-jobs evaluate suite=beir suite.path=./scifact lake=./lake
+    smart-jobs evaluate suite=beir suite.path=./scifact lake=./lake sweep.lambda_late=0:2:0.1 sweep.codec=int8,binary
     """
 
     suite: Suite
     encoder: Encoder
     lake: Lake
     cluster: Cluster
-    candidates: int = Field(200, ge=1, description="segments that the index passes on in the two-stage scores")
-    lambda_pooled: float = 1.0
-    lambda_late: float = 1.0
-    codec: Codec | None = Field(None, description="as in ingest, for the evaluation's own tables")
+    lambda_pooled: FiniteFloat = 1.0
+    lambda_late: FiniteFloat = 1.0
+    mask: Mask | None = Field(
+        None, description="score with these tokens only, of those that are stored; where none is left the pooled vector"
+    )
+    mask_query: Mask | None = Field(None, description="the same for queries, where it differs")
+    codec: Codec | None = Field(
+        None, description="how states are stored, fixed when the evaluation's tables are made (int8 unless given); "
+        "later a coarser one, for this run's scores alone"
+    )  # fmt: skip
+    candidates: int | None = Field(
+        None, ge=1, description="score in two stages as well, with so many segments that the index passes on; "
+        "null: 200 for beir, else not"
+    )  # fmt: skip
+    sweep: Sweep = Sweep()
+    decode: Decode = Decode()
+    commit_seconds: float = Field(30.0, gt=0, description="as in ingest")
+    retry: Reasons = Field((), description="as in ingest")
     unit_tokens: int = Field(32768, ge=1, description="as in ingest")
     batch_tokens: int = Field(4096, ge=1, description="as in ingest")
 

@@ -1,6 +1,6 @@
-"""An ingest of its own process that ends itself with SIGKILL at a step of the commit protocol.
+"""A job of its own process that ends itself with SIGKILL at a step: of the commit protocol, or of an evaluation.
 
-python -m killing STEP TIMES key=value …
+python -m killing VERB STEP TIMES key=value …
 """
 
 import os
@@ -28,16 +28,22 @@ STEPS = (
 
 def ingest_until(step: str, times: int, words: Sequence[str]) -> int:
     """Run an ingest that kills itself when `step` is reached for the `times`-th time; its exit code."""
-    process = popen(["-m", "killing", step, str(times), *words])
+    return run_until("ingest", step, times, words)
+
+
+def run_until(verb: str, step: str, times: int, words: Sequence[str]) -> int:
+    """The same of any job in `jobs.FLOWS` that tells its steps."""
+    process = popen(["-m", "killing", verb, step, str(times), *words])
     _, errors = process.communicate(timeout=240)
     assert process.returncode in (0, -signal.SIGKILL), errors[-2000:]
     return process.returncode
 
 
-def main(step: str, times: str, *words: str) -> None:
+def main(verb: str, step: str, times: str, *words: str) -> None:
     """The process that is killed."""
-    from smart_jobs import config, settings
-    from smart_jobs.flow import ingest
+    from jobs import FLOWS
+
+    from smart_jobs import config
 
     left = int(times)
 
@@ -47,7 +53,8 @@ def main(step: str, times: str, *words: str) -> None:
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    ingest.run(config.load(settings.Ingest, "ingest", words), reached)
+    model, flow = FLOWS[verb]
+    flow(config.load(model, verb, words), reached)
 
 
 if __name__ == "__main__":

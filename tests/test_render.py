@@ -94,20 +94,6 @@ def test_no_hits_are_said():
     assert render.search({"hits": []}) == "no hits"
 
 
-def test_an_evaluation_is_a_table_of_scorings_and_measures():
-    scorings = {name: {key: value + place / 100 for key, value in MEASURES.items()}
-                for place, name in enumerate(render.SCORINGS)}  # fmt: skip
-    scorings["two_stage"]["candidates"] = 200
-    task = {"queries": 300, "candidates": 5183, **scorings}
-    lines = render.evaluate({"run_id": "r1", "encoded": 5483, "tasks": {"scifact": task}}).splitlines()
-    assert lines[0] == "scifact: 300 queries, 5,183 candidates"
-    assert lines[1].split() == list(MEASURES)
-    for place, (name, line) in enumerate(zip(render.SCORINGS, lines[2:6], strict=True)):
-        assert line.split() == [name, *(f"{value + place / 100:.4f}" for value in MEASURES.values())]
-    assert "the 200 segments" in lines[6]
-    assert lines[-1] == "run r1, 5,483 segments encoded for it"
-
-
 def test_status_shows_encoders_indexes_failures_and_the_last_run():
     lines = render.status(STATUS).splitlines()
     assert lines == [

@@ -1,62 +1,78 @@
 """Rankings with deterministic ties, and the measures of a ranking as trec_eval defines them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
-ROWS = 64
-"""Queries ranked at a time: keeps the temporaries of `rank` at a few times (64, n)."""
+from smart_jobs.evaluate.tasks import Name
 
+N = TypeVar("N", bound=Name)
 CUT = 10
 DEEP_CUT = 100
+NOT_RETRIEVED = int(np.float32(np.inf).view(np.int32))
+"""A score of -inf among the keys that are sorted."""
 
 
-def tie_break(ids: Sequence[str]) -> np.ndarray:
-    """The place of each candidate among equals, (n,) int64: its rank by blake2b-64 of its id, then by the id itself.
+def tie_break(names: Iterable[Name], query: str) -> np.ndarray:
+    """What puts candidates of equal score in order, (n,) uint64, the smallest first: a hash of query and name.
 
-    A hash favours no naming scheme, and depends on nothing but the id: the order in which candidates come is no part of
-    a result. Ids have to be distinct.
+    blake2b of 8 bytes, read as a big-endian number, over the `query`'s key, NUL, the name, NUL, in UTF-8; a whole
+    number is hashed as its digits. That is the rule of SMART's evaluator, and it favours no naming scheme.
     """
-    digests = [hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest() for name in ids]
-    order = sorted(range(len(ids)), key=lambda i: (digests[i], ids[i]))
-    places = np.empty(len(ids), np.int64)
-    places[order] = np.arange(len(ids))
-    return places
+    start = hashlib.blake2b(f"{query}\0".encode("utf-8", "surrogatepass"), digest_size=8)
+    digests = bytearray()
+    for name in names:
+        one = start.copy()
+        one.update(f"{name}\0".encode("utf-8", "surrogatepass"))
+        digests += one.digest()
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
-def _order(keys: np.ndarray, depth: int) -> np.ndarray:
-    """The first `depth` columns by ascending key, equal keys by column: (q, n) -> (q, depth). 0 < depth <= n."""
-    q, n = keys.shape
-    if depth == n:
-        return np.argsort(keys, axis=1, kind="stable")
-    last = np.partition(keys, depth - 1, axis=1)[:, depth - 1 : depth]
-    before, tied = keys < last, keys == last
-    room = depth - before.sum(axis=1, keepdims=True)
-    chosen = before | (tied & (np.cumsum(tied, axis=1, dtype=np.int32) <= room))
-    columns = np.nonzero(chosen)[1].reshape(q, depth)
-    best = np.argsort(np.take_along_axis(keys, columns, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(columns, best, axis=1)
+def rank(
+    scores: np.ndarray, names: Sequence[Name], dataset: str, depth: int | None = None, *, first: int = 0
+) -> np.ndarray:
+    """Positions of the candidates, best first: (q, n) float32 -> (q, min(depth, n)) int64; all n without a depth.
 
-
-def rank(scores: np.ndarray, tie_break: np.ndarray, depth: int | None = None) -> np.ndarray:
-    """Positions of the candidates, best first: (q, n) scores -> (q, min(depth, n)) int64; all n without a depth.
-
-    By descending score, equal scores by ascending `tie_break` (n,), exactly, at the cut too. A score of -inf marks what
-    is no candidate for that query: it comes last. Raises ValueError where a score is NaN.
+    Row i is the query of number `first` + i in the dataset, column j the candidate `names[j]`. By descending score;
+    equal scores by `tie_break` with the key `dataset:number`, then by position (a pool may hold a name twice), exactly,
+    at the cut too. Only what ties is hashed. A score of -inf marks what is no candidate for that query: it comes last,
+    by position. Beside the result a few times (n,) are held. Raises ValueError where a score is NaN or not float32.
     """
-    q, n = scores.shape
-    depth = n if depth is None else min(depth, n)
-    if depth == 0:
-        return np.empty((q, 0), np.int64)
-    by_tie = np.argsort(tie_break)
-    ranked = np.empty((q, depth), np.int64)
-    for start in range(0, q, ROWS):
-        block = scores[start : start + ROWS]
-        if np.isnan(block).any():
-            raise ValueError("a score is NaN")
-        ranked[start : start + ROWS] = by_tie[_order(-block[:, by_tie], depth)]
+    if scores.dtype != np.float32:
+        raise ValueError(f"scores are {scores.dtype}, not float32: two that differ by rounding would not tie")
+    depth = scores.shape[1] if depth is None else min(depth, scores.shape[1])
+    ranked = np.empty((len(scores), depth), np.int64)
+    for row in range(len(scores) if depth else 0):
+        ranked[row] = _ranked(scores[row], names, f"{dataset}:{first + row}", depth)
     return ranked
+
+
+def _ranked(scores: np.ndarray, names: Sequence[Name], query: str, depth: int) -> np.ndarray:
+    """One row of `rank`: 0 < depth <= n."""
+    packed = _packed(scores)
+    if depth < len(packed):
+        last = np.partition(packed, depth - 1)[depth - 1]
+        packed = packed[packed <= last | 0xFFFFFFFF]  # with all that tie with the last
+    packed.sort()
+    order, keys = packed & 0xFFFFFFFF, packed >> 32
+    same = np.pad(keys[1:] == keys[:-1], 1)
+    tied = np.flatnonzero((same[1:] | same[:-1]) & (keys < NOT_RETRIEVED))
+    if len(tied):
+        among = order[tied]
+        hashes = tie_break((names[i] for i in among.tolist()), query)
+        order[tied] = among[np.lexsort((among, hashes, keys[tied]))]
+    return order[:depth]
+
+
+def _packed(scores: np.ndarray) -> np.ndarray:
+    """(n,) int64 that sort by descending score, then by position: one sort of whole numbers, not of positions."""
+    if np.isnan(scores).any():
+        raise ValueError("a score is NaN")
+    bits = (np.float32(0) - scores).view(np.int32)  # no -0, which is not 0 as bits
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    return bits.astype(np.int64) << 32 | np.arange(len(bits))
 
 
 def _dcg(gains: np.ndarray) -> float:
@@ -95,17 +111,19 @@ def measure(gains: np.ndarray, ideal: np.ndarray) -> dict[str, float]:
 def evaluate(
     scores: np.ndarray,
     query_ids: Sequence[str],
-    candidate_ids: Sequence[str],
-    qrels: Mapping[str, Mapping[str, float]],
+    candidate_ids: Sequence[N],
+    qrels: Mapping[str, Mapping[N, float]],
+    dataset: str,
 ) -> dict[str, dict[str, float]]:
-    """The measures of a run by query id: scores (q, n), row by row `query_ids`, column by column `candidate_ids`.
+    """The measures of a run by query id: scores (q, n) float32, row by row `query_ids`, columns `candidate_ids`.
 
-    The whole ranking is measured, without what scores -inf: that was not retrieved. A judged candidate that is not
-    among `candidate_ids` counts as relevant and not found. Queries without a positive judgement are left out, as
-    trec_eval does: they would only dilute the mean. Raises ValueError where a score is NaN.
+    Rows are all queries of the dataset, in its order: its name and their numbers break ties (`rank`). The whole ranking
+    is measured, without what scores -inf: that was not retrieved. A judged candidate that is not among `candidate_ids`
+    counts as relevant and not found. Queries without a positive judgement are left out, as trec_eval does: they would
+    only dilute the mean. Raises ValueError where a score is NaN or not float32.
     """
     columns = {name: column for column, name in enumerate(candidate_ids)}
-    ranked = rank(scores, tie_break(candidate_ids))
+    ranked = rank(scores, candidate_ids, dataset)
     measured: dict[str, dict[str, float]] = {}
     for row, query in enumerate(query_ids):
         positive = {name: grade for name, grade in qrels.get(query, {}).items() if grade > 0}

@@ -48,7 +48,16 @@ class Options:
     def of(job: Ingest | Evaluate, reached: Callable[[str], None] = passed_over) -> "Options":
         """Those of a job's config; `reached` as in `lake.lease.Lease`."""
         if isinstance(job, Evaluate):
-            return Options("evaluate", job.cluster, job.unit_tokens, job.batch_tokens, reached=reached)
+            return Options(
+                "evaluate",
+                job.cluster,
+                job.unit_tokens,
+                job.batch_tokens,
+                commit_seconds=job.commit_seconds,
+                retry=job.retry,
+                decode=job.decode,
+                reached=reached,
+            )
         return Options(
             "ingest",
             job.cluster,

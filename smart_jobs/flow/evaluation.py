@@ -1,64 +1,76 @@
-"""A suite -> its queries and candidates in the evaluation lake -> exact scores -> measures, in tables of the lake."""
+"""A suite -> its tasks' queries and candidates in the evaluation lake -> exact scores -> measures, in tables."""
 
-import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
-import pyarrow.compute as pc
-
-from smart_jobs import progress, schema, storage
+from smart_jobs import codec, progress, storage
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.evaluate import beir, scoring
-from smart_jobs.evaluate.scoring import Result, Scored
-from smart_jobs.flow import bringing, candidates, query_rows
-from smart_jobs.flow.candidates import Corpus
-from smart_jobs.index import build
-from smart_jobs.lake import layout, matrices, table
-from smart_jobs.lake.layout import Lake, Snapshot
-from smart_jobs.lake.states import StatesReader
-from smart_jobs.records import Asset, Embedding, JobError, Side
-from smart_jobs.search import ann, hybrid
+from smart_jobs.evaluate import sweeps, views
+from smart_jobs.evaluate.tasks import Suite, Task
+from smart_jobs.evaluate.views import View
+from smart_jobs.flow import evaluation_rows, evaluation_summary, suite_items, suites, task_scoring
+from smart_jobs.flow.bringing import Options
+from smart_jobs.flow.candidates import PAGE
+from smart_jobs.flow.evaluation_rows import Run
+from smart_jobs.flow.score_parts import Scorer
+from smart_jobs.flow.sweeping import Swept
+from smart_jobs.flow.task_scoring import Ground
+from smart_jobs.lake import inventory, layout
+from smart_jobs.lake.layout import EncoderTables, Lake
+from smart_jobs.lake.lease import passed_over
+from smart_jobs.records import Codec, JobError
+from smart_jobs.search.hybrid import Weights
 from smart_jobs.settings import Evaluate
 
-SOURCE = "evaluation"
-UNSCORED = {"pooled": None, "late": None, "hybrid": None}
-"""What the JSON says of a scoring that an encoder has not."""
+BEIR_CANDIDATES = 200
+"""Segments that the index passes on where nobody says how many; other suites are not scored in two stages then."""
 
 
-def run(job: Evaluate) -> dict[str, Any]:
-    """Score one suite. The JSON object of `smart-jobs evaluate`.
+def run(job: Evaluate, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:
+    """Score the suite that a config names. The JSON object of `smart-jobs evaluate`."""
+    return of_suite(job, suites.opened(job.suite, job.encoder.family), reached)
 
-    Queries and candidates are encoded into `<lake>/evaluation` by the ingest flow, each once for all runs; scoring
-    again with other weights encodes nothing. Killed at any moment, the next run goes on.
+
+def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:
+    """Score a suite as a job says.
+
+    Queries and candidates of all tasks are encoded into `<lake>/evaluation` by one ingest, each distinct item once for
+    all tasks and runs; scoring again with other weights encodes nothing. Killed at any moment, the next run encodes
+    what is missing and scores from the first task on. Tasks are read twice, for their items and to be scored, and are
+    in memory one at a time. `reached` is told the steps: the ingest's own, and `scored <task>` when it is stored.
     """
     start = time.monotonic()
-    task = beir.load(job.suite.path, job.suite.split)
     spec, _ = checkpoint.resolve(job.encoder, job)
     lake = layout.open_lake(job.lake.uri) if job.suite.candidates == "lake" else layout.create_lake(job.lake.uri)
-    own = layout.create_lake(storage.join(lake.uri, "evaluation"))
-    tables = layout.create_encoder(own, spec, job.codec)
-    queries = {name: _asset(text, "", "query") for name, text in task.queries.items()}
-    documents = _documents(job)
-    summary = bringing.bring_in([*queries.values(), *documents.values()], tables, job.encoder, bringing.Options.of(job))
-    inner = layout.snapshot(tables)
-    corpus = _corpus(lake, spec, documents, inner, task)
-    scored = _score(job, inner, queries, corpus)
-    weights = hybrid.Weights(job.lambda_pooled, job.lambda_late).of(spec)
-    results = scoring.results(scored, task.qrels, weights, spec.pooled_kind)
-    versions = {"evaluation": inner.versions(), "candidates": corpus.snapshot.versions()}
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    _store(job, lake, spec, run_id, task.name, results, versions)
+    tables, pages = _tables(job, lake, spec)
+    looks = _looks(job, pages or tables)
+    summary = suite_items.encode(suite, tables, job.encoder, Options.of(job, reached), reached)
+    ground = _ground(suite.root, tables, pages)
+    _check(ground, suite, job.lake.uri)
+    held = _held(job, suite, lake, ground, looks[0], summary.encoded)
+    swept = Swept(job, pages or tables, looks) if job.sweep.wanted else None
+    tasks: dict[str, dict[str, Any]] = {}
+    with Scorer(job.cluster, list(dict.fromkeys((lake, tables.lake)))) as scorer:
+        for name in suite.tasks():
+            found = task_scoring.scored(suite.load(name), ground, scorer, looks, held.candidates)
+            results = task_scoring.results(found, held.weights.of(spec), spec.pooled_kind)
+            evaluation_rows.store(held, found, results)
+            tasks[name] = evaluation_summary.of_task(found, results, held.candidates)
+            if swept is not None:
+                swept.add(found)
+            progress.say(evaluation_summary.line(name, len(tasks), len(suite.tasks()), tasks[name]))
+            reached(f"scored {name}")
     return {
-        "suite": job.suite.name,
-        "run_id": run_id,
+        "suite": suite.name,
+        "run_id": held.run_id,
         "encoder": spec.full_name,
-        "tasks": {task.name: _task_json(job, scored, results)},
-        "mean": {**UNSCORED, **{result.scoring: _rounded(result.mean()) for result in results}},
+        "tasks": tasks,
+        "mean": evaluation_summary.means(tasks),
+        **({} if swept is None else {"sweep": swept.finish(lake, held.run_id)}),
         "encoded": summary.encoded,
         "failures": summary.failures,
         "seconds": round(time.monotonic() - start, 3),
@@ -66,117 +78,69 @@ def run(job: Evaluate) -> dict[str, Any]:
 
 
 def dry_run(job: Evaluate) -> dict[str, Any]:
-    """What would be encoded and scored."""
-    task = beir.load(job.suite.path, job.suite.split)
-    documents = _documents(job)
-    return {"dry_run": True, "suite": job.suite.name, "task": task.name, "queries": len(task.queries),
-            "candidates": len(documents) or "the lake's pages",
-            "judgements": sum(len(judged) for judged in task.qrels.values())}  # fmt: skip
+    """What would be encoded and scored: what the suite says of itself where it can, else counts."""
+    suite = suites.opened(job.suite, job.encoder.family)
+    if isinstance(suite, suites.Checked):
+        return {"dry_run": True, "suite": suite.name, **suite.check()}
+    tasks = {name: _counted(suite.load(name)) for name in suite.tasks()}
+    return {"dry_run": True, "suite": suite.name, "tasks": tasks}
 
 
-def _asset(text: str, title: str, side: Side) -> Asset:
-    """An evaluation asset; its stamp is the digest in its URI."""
-    uri = query_rows.uri(text, title, side)
-    stamp = uri.removeprefix("eval:")
-    return Asset(uri, SOURCE, stamp, "row", len(text.encode()), title=title, text=text, side=side)
-
-
-def _documents(job: Evaluate) -> dict[str, Asset]:
-    if job.suite.candidates == "lake":
-        return {}
-    return {row.id: _asset(row.text, row.title, "document") for row in beir.corpus(storage.absolute(job.suite.path))}
-
-
-def _corpus(lake: Lake, spec: EncoderSpec, documents: Mapping[str, Asset], inner: Snapshot, task: beir.Task) -> Corpus:
-    """The task's own documents, or the pages of the lake where it brings none."""
-    if not documents:
-        return candidates.of_lake(layout.snapshot(layout.open_encoder(lake, spec.full_name)), task.qrels)
-    names = list(documents)
-    return candidates.of_assets(inner, names, [documents[name].id for name in names])
-
-
-def _score(job: Evaluate, inner: Snapshot, queries: Mapping[str, Asset], corpus: Corpus) -> Scored:
-    names, embeddings = _embeddings(inner, queries)
-    progress.say(f"evaluate: scoring {len(names):,} queries x {len(corpus.ids):,} segments")
-    pooled, late = hybrid.scores(corpus.snapshot, embeddings, corpus.ids)
-    vectors = np.stack([embedding.pooled for embedding in embeddings])
-    mask = _two_stage(job, corpus, vectors)
-    missing = [name for name in queries if name not in set(names)]
-    if missing:
-        progress.say(f"evaluate: {len(missing)} queries could not be encoded and count as nothing found")
-        pooled, late = (
-            np.vstack([scores, np.full((len(missing), len(corpus.ids)), -np.inf)]) for scores in (pooled, late)
-        )
-        mask = np.vstack([mask, np.zeros((len(missing), len(corpus.ids)), bool)])
-    return Scored([*names, *missing], corpus.names, corpus.group_of, corpus.columns, pooled, late, mask)
-
-
-def _embeddings(inner: Snapshot, queries: Mapping[str, Asset]) -> tuple[list[str], list[Embedding]]:
-    """The stored embeddings of the queries that have one, with their names; a query is its first segment."""
-    wanted = {asset.id for asset in queries.values()}
-    where = pc.field("asset_id").isin(list(wanted)) & (pc.field("ordinal") == 0)
-    rows = table.read(inner.pooled, ["asset_id", "segment_id", "pooled"], where)
-    if not rows.num_rows:
-        raise JobError("evaluate: none of the queries could be encoded; see `smart-jobs status`")
-    vectors = matrices.matrix(rows["pooled"], inner.tables.spec.dim)
-    states = StatesReader(inner).read(rows["segment_id"].to_numpy())
-    found = {
-        asset: Embedding(vectors[i], states.values[states.offsets[i] : states.offsets[i + 1]])
-        for i, asset in enumerate(rows["asset_id"].to_pylist())
+def _counted(task: Task) -> dict[str, Any]:
+    return {
+        "queries": len(task.queries),
+        "candidates": len(task.candidates) or "the lake's pages",
+        "relevant": sum(len(query.relevant) for query in task.queries),
     }
-    names = [name for name, asset in queries.items() if asset.id in found]
-    return names, [found[queries[name].id] for name in names]
 
 
-def _two_stage(job: Evaluate, corpus: Corpus, vectors: np.ndarray) -> np.ndarray:
-    """Which segments an index passes on: the lake's own index, or one of the task's candidates made for this run."""
-    if job.suite.candidates == "lake":
-        rows = hybrid.stage_one(corpus.snapshot, vectors, job.candidates, corpus.ids, filtered=False)
-    else:
-        stored = hybrid.pooled_vectors(corpus.snapshot, corpus.ids)
-        plan = build.plan(len(corpus.ids), corpus.snapshot.tables.spec.dim)
-        progress.say(f"evaluate: two-stage over {plan.factory}, nprobe {plan.nprobe}. {plan.why}")
-        index = build.build(corpus.ids, stored, plan)
-        rows, _ = ann.candidates(index, vectors, min(job.candidates, len(corpus.ids)), plan.nprobe)
-    return hybrid.candidate_mask(rows, corpus.ids)
+def _tables(job: Evaluate, lake: Lake, spec: EncoderSpec) -> tuple[EncoderTables, EncoderTables | None]:
+    """The evaluation's own tables, made where there are none, and those of the lake's pages where they are ranked.
+
+    New ones store the finest codec that this run is to score, so that a sweep over several codecs needs no other lake.
+    """
+    pages = layout.open_encoder(lake, spec.full_name) if job.suite.candidates == "lake" else None
+    own = layout.create_lake(storage.join(lake.uri, "evaluation"))
+    asked = [kind for kind in (job.codec, *job.sweep.codec) if kind is not None]
+    finest = min(asked, key=codec.CODECS.index, default=None)
+    there = spec.full_name in layout.encoders(own)
+    wanted = finest if pages is None else cast("Codec", pages.codec)
+    return layout.create_encoder(own, spec, None if there else wanted), pages
 
 
-def _task_json(job: Evaluate, scored: Scored, results: Sequence[Result]) -> dict[str, Any]:
-    content: dict[str, Any] = {"queries": len(scored.queries), "candidates": len(scored.names), **UNSCORED}
-    for result in results:
-        content[result.scoring] = _rounded(result.mean())
-    content["two_stage"] = {"candidates": job.candidates, **content["two_stage"]}
-    return content
+def _looks(job: Evaluate, documents: EncoderTables) -> list[View]:
+    """Every view that is scored, the job's own first. Raises JobError for one that the tables do not give."""
+    asked = [sweeps.view_of(job), *(point.view for point in sweeps.points(job))]
+    return list(dict.fromkeys(views.checked(view, documents) for view in asked))
 
 
-def _rounded(measures: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in measures.items()}
+def _ground(root: str, tables: EncoderTables, pages: EncoderTables | None) -> Ground:
+    own = inventory.read(layout.snapshot(tables))
+    return Ground(root, own, None if pages is None else inventory.read(layout.snapshot(pages), PAGE))
 
 
-def _store(
-    job: Evaluate,
-    lake: Lake,
-    spec: EncoderSpec,
-    run_id: str,
-    task: str,
-    results: Sequence[Result],
-    versions: Mapping[str, Any],
-) -> None:
-    """Per-query rows first, then the scores that refer to them: a crash between leaves rows of a run nobody lists."""
-    rows = [
-        {"run_id": run_id, "task": task, "query": query, "scoring": result.scoring,
-         "hits": [name for name, _ in hits], "scores": [score for _, score in hits],
-         "metrics": list(result.measures.get(query, {}).items())}
-        for result in results
-        for query, hits in result.hits.items()
-    ]  # fmt: skip
-    layout.append(lake, schema.EVALUATION_QUERIES, rows, f"evaluation/{run_id}")
-    now = datetime.now(UTC)
-    means = [
-        {"run_id": run_id, "suite": job.suite.name, "task": task, "spec": spec.digest, "scoring": result.scoring,
-         "lambda_pooled": job.lambda_pooled, "lambda_late": job.lambda_late, "candidates": job.candidates,
-         "queries": len(result.measures), "metrics": list(result.mean().items()),
-         "table_versions": json.dumps(versions), "at": now}
-        for result in results
-    ]  # fmt: skip
-    layout.append(lake, schema.EVALUATIONS, means, f"evaluation/{run_id}")
+def _check(ground: Ground, suite: Suite, lake: str) -> None:
+    """Raise JobError where there is nothing to score: an evaluation of which nothing could be encoded is none."""
+    if not ground.own.rows.num_rows:
+        said = 'smart-jobs sql "SELECT reason, detail FROM evaluation_failures"'
+        raise JobError(f"evaluate: nothing of {suite.name} could be encoded; `{said} lake={lake}` says why")
+
+
+def _held(job: Evaluate, suite: Suite, lake: Lake, ground: Ground, view: View, encoded: int) -> Run:
+    tables = ground.documents.snapshot.tables
+    versions: Mapping[str, Any] = {
+        "evaluation": ground.own.snapshot.versions(),
+        "candidates": ground.documents.snapshot.versions(),
+    }
+    return Run(
+        lake,
+        f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        suite.name,
+        tables.spec,
+        Weights(job.lambda_pooled, job.lambda_late),
+        view,
+        tables.codec,
+        job.candidates or (BEIR_CANDIDATES if suite.name == "beir" else None),
+        versions,
+        encoded,
+    )

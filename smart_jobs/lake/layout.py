@@ -163,3 +163,12 @@ def snapshot(tables: EncoderTables) -> Snapshot:
     pooled = delta.open_table(tables.table_uri(schema.POOLED))
     named = pooled.history(1)[0].get("hidden_states_version", "0")
     return Snapshot(tables, pooled, delta.open_table(tables.table_uri(schema.HIDDEN_STATES), int(named)))
+
+
+def pinned(tables: EncoderTables, pooled: int, hidden_states: int) -> Snapshot:
+    """The state of these versions. Raises JobError where a table is not there."""
+    return Snapshot(
+        tables,
+        delta.open_table(tables.table_uri(schema.POOLED), pooled),
+        delta.open_table(tables.table_uri(schema.HIDDEN_STATES), hidden_states),
+    )

@@ -184,18 +184,28 @@ class StatesReader:
     def masked(self, segment_ids: np.ndarray, mask: Mask) -> Ragged:
         """As `read`, but only the states whose tokens `mask` keeps, which may be none of a segment's.
 
-        Raises JobError where what its tokens are is not stored: a release before schema 2 did not, merged states are
-        no tokens.
+        Raises JobError as `kept` does.
         """
-        everything = self.read(segment_ids)
-        runs = self._tokens.take(self._positions(segment_ids))["token_kinds"].to_pylist()
-        if None in runs:
-            raise JobError(f"segment {segment_ids[runs.index(None)]}: what its tokens are is not stored; mask={mask} "
-                           "needs an ingest into fresh tables")  # fmt: skip
-        kept = [masks.keep(masks.kinds(run), mask) for run in runs]
+        everything, kept = self.read(segment_ids), self.kept(segment_ids, mask)
         counts = np.array([row.sum() for row in kept], np.int64)
         chosen = np.concatenate([np.empty(0, bool), *kept])
         return Ragged(everything.values[chosen], np.concatenate([[0], np.cumsum(counts)]))
+
+    def kept(self, segment_ids: np.ndarray, mask: Mask) -> list[np.ndarray]:
+        """Of each segment (n,) bool: which of its states stand for tokens that `mask` keeps.
+
+        A single state that stands for no token is the pooled vector, of a segment without any token that its encoder's
+        mask kept: no other keeps it either. Raises JobError where what tokens are is not stored: a release before
+        schema 2 did not, merged states are no tokens.
+        """
+        at = self._positions(segment_ids)
+        runs, counts = self._tokens.take(at)["token_kinds"].to_pylist(), self._n[at].tolist()
+        merged = self._tables.spec.pool_factor is not None
+        for i, run in enumerate(runs):
+            if run is None and (merged or counts[i] > 1):
+                raise JobError(f"segment {segment_ids[i]}: what its tokens are is not stored; mask={mask} "
+                               "needs an ingest into fresh tables")  # fmt: skip
+        return [np.zeros(1, bool) if run is None else masks.keep(masks.kinds(run), mask) for run in runs]
 
     def _by_file(self, at: np.ndarray, work: Callable[[np.ndarray], None]) -> None:
         """Call `work` for every file, several at a time, with the rows of `at` that lie in it, as they lie there."""

@@ -171,14 +171,6 @@ def closest(snapshot: Snapshot, pooled: np.ndarray, rows: np.ndarray, k: int) ->
     return np.asarray(best)
 
 
-def scores(snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Exact pooled and late scores, (q, n) float32 each, of every query with the segments `ids` (n,), sorted."""
-    stacked, late = _stacked(queries), np.empty((len(queries), len(ids)), np.float32)
-    for which, documents in StatesReader(snapshot).packed(ids, HELD):
-        late[:, which] = maxsim.late(stacked, documents)
-    return pooled_scores(snapshot, queries, ids), late
-
-
 def pooled_scores(snapshot: Snapshot, queries: Sequence[Embedding], ids: np.ndarray) -> np.ndarray:
     """Exact cosines (q, n) float32 of every query with the segments `ids` (n,), sorted."""
     scores: np.ndarray = np.stack([query.pooled for query in queries]) @ pooled_vectors(snapshot, ids).T

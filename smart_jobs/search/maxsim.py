@@ -16,6 +16,8 @@ TILE_BYTES, TILE_TOKENS = 4 << 20, 4096
 """What is multiplied at a time of the documents: bytes as they enter the product, and tokens."""
 TILE_COLUMNS, TILE_PRODUCTS = 2048, 1 << 21
 """What of the queries, in columns of the product, or one query; and the most products, whose 8 MiB stay in a cache."""
+MOST = 0.25
+"""Share of the pairs up to which they are scored one query at a time; beyond it all are, at once."""
 ROUNDING = 1e-6
 """What float32 adds to a bound, for states of norm 1."""
 
@@ -26,35 +28,53 @@ def ragged(states: list[np.ndarray]) -> Ragged:
     return Ragged(np.concatenate(states), offsets)
 
 
-def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS) -> np.ndarray:
+def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, exact: bool = False) -> np.ndarray:
     """(q, n) float32: SMART's late score of each query with each document; no segment is empty.
 
     (1/|q|) Σ_i max_j <q_i, d_j>, arXiv 2605.24938, for query states of norm 1 and document states as their codec gives
-    them: what a float32 product with the decoded states gives, within its rounding. Where the codec stores integers, a
-    score is the same to the bit in whatever company it is computed, and one digit of the query instead of three is an
-    approximation that is off by no more than `slack`. Documents are read once; besides the result some 25 MB are held,
-    the queries' digits, and what one document or query longer than a tile takes.
+    them: what a float32 product with the decoded states gives, within its rounding. Where the codec stores integers, or
+    with `exact`, a score is the same to the bit in whatever company it is computed; where it stores integers, one digit
+    of the query instead of three is an approximation that is off by no more than `slack`. Documents are read once;
+    besides the result some 25 MB are held, the queries' digits (8 bytes an element where floats are `exact`), and what
+    one document or query longer than a tile takes.
     """
     result = np.empty((len(queries.offsets) - 1, len(documents.offsets) - 1), np.float32)
     blocks = [
-        (first, last, products.tokens(queries.values[slice(*queries.offsets[[first, last]])], documents.codec, digits))
+        (first, last, products.tokens(queries.values[begin:end], documents.codec, digits, exact=exact))
         for first, last in runs(queries.offsets, TILE_COLUMNS // digits)
+        for begin, end in [queries.offsets[[first, last]].tolist()]
     ]
     widest = max((tokens.columns.shape[1] for _, _, tokens in blocks), default=1)
     most = _tile_tokens(documents, widest)
-    space = products.Space.of(most * widest)
+    space = products.Space.of(most * widest, documents.codec, exact=exact)
     for begin, end in runs(documents.offsets, most):
         bounds = documents.offsets[begin : end + 1]
-        tiles = [products.tile(documents, at, min(at + most, bounds[-1])) for at in range(bounds[0], bounds[-1], most)]
+        starts = range(bounds[0], bounds[-1], most)
+        tiles = [products.tile(documents, at, min(at + most, bounds[-1]), exact=exact) for at in starts]
         for first, last, tokens in blocks:
             found = (products.product(tile, tokens, space) for tile in tiles)  # of several documents, or several of one
             parts = (_best(part, np.diff(bounds).clip(max=len(part)).tolist()) for part in found)
             best = functools.reduce(torch.maximum, parts) * tokens.steps
-            starts = queries.offsets[first : last + 1]
-            each = best[:, : starts[-1] - starts[0]].cpu().numpy().astype(np.float64)
-            sums = np.add.reduceat(each, starts[:-1] - starts[0], axis=1)
-            result[first:last, begin:end] = (sums / np.diff(starts)).T
+            begins = queries.offsets[first : last + 1]
+            each = best[:, : begins[-1] - begins[0]].cpu().numpy().astype(np.float64)
+            sums = np.add.reduceat(each, begins[:-1] - begins[0], axis=1)
+            result[first:last, begin:end] = (sums / np.diff(begins)).T
     return result
+
+
+def late_where(queries: Ragged, documents: Packed, wanted: np.ndarray, *, exact: bool = False) -> np.ndarray:
+    """(q, n) float32: `late` where `wanted` (q, n); anything elsewhere.
+
+    Where few pairs are wanted each query is scored alone with its own, of which copies are made.
+    """
+    if wanted.mean() > MOST:
+        return late(queries, documents, exact=exact)
+    found = np.zeros(wanted.shape, np.float32)
+    for row in np.flatnonzero(wanted.any(axis=1)).tolist():
+        begin, end = queries.offsets[row], queries.offsets[row + 1]
+        one = Ragged(queries.values[begin:end], np.array([0, end - begin]))
+        found[row, wanted[row]] = late(one, documents.take(np.flatnonzero(wanted[row])), exact=exact)[0]
+    return found
 
 
 def _tile_tokens(documents: Packed, columns: int) -> int:

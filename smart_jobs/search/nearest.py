@@ -13,8 +13,6 @@ from smart_jobs import codec
 from smart_jobs.lake.states import Packed, Ragged
 from smart_jobs.search import maxsim, products
 
-MOST = 0.25
-"""Share of the pairs in a block up to which they are scored one query at a time; beyond it all are, at once."""
 ROUNDING = 1e-6
 """What float32 adds to the sum of two scores, relative to their sizes."""
 
@@ -59,7 +57,7 @@ def best(queries: Ragged, blocks: Iterable[Block], k: int, weight: float = 1.0, 
         wanted = np.isfinite(block.known)
         if prune and block.documents.codec in codec.FACTORS and products.WHOLE:
             wanted &= _hopeful(queries, block, found.scores[:, k - 1], k, weight)
-        _merge(found, block, _late(queries, block.documents, wanted), wanted, weight)
+        _merge(found, block, maxsim.late_where(queries, block.documents, wanted), wanted, weight)
     return found
 
 
@@ -83,18 +81,6 @@ def _distinct(order: np.ndarray, places: np.ndarray, k: int) -> np.ndarray:
     """The first k of `order` that are each the first of their place."""
     _, first = np.unique(places[order], return_index=True)
     return order[np.sort(first)][:k]
-
-
-def _late(queries: Ragged, documents: Packed, wanted: np.ndarray) -> np.ndarray:
-    """(q, n) float32: late scores where `wanted` (q, n); anything elsewhere."""
-    if wanted.mean() > MOST:
-        return maxsim.late(queries, documents)
-    late = np.zeros(wanted.shape, np.float32)
-    for row in np.flatnonzero(wanted.any(axis=1)).tolist():
-        begin, end = queries.offsets[row], queries.offsets[row + 1]
-        one = Ragged(queries.values[begin:end], np.array([0, end - begin]))
-        late[row, wanted[row]] = maxsim.late(one, documents.take(np.flatnonzero(wanted[row])))[0]
-    return late
 
 
 def _merge(found: Best, block: Block, late: np.ndarray, wanted: np.ndarray, weight: float) -> None:

@@ -4,6 +4,9 @@ Where a codec stores integers times a factor the product is one of integers. A q
 in three digits of base 256, each an int8, so that three columns of an int8 product, whose sums are exact, give what a
 float32 product with the decoded states gives: the last digit's step is 2^-23 of the token's largest element. The first
 digit alone is a third of the work, and an approximation with a known bound.
+
+Where a codec stores no integers the sums of a float32 product depend on how it is cut. `exact` ones do not: numbers are
+put on a grid (`search/exact.py`) and multiplied as float64, for more than twice the time.
 """
 
 import itertools
@@ -15,6 +18,7 @@ import torch
 from smart_jobs import codec
 from smart_jobs.lake.states import Packed
 from smart_jobs.records import Codec
+from smart_jobs.search import exact as grid
 
 DIGITS = 3
 LANES = 32
@@ -31,7 +35,7 @@ class Tokens:
     """m query tokens on the device, those that fill the lanes included, ready to be multiplied.
 
     `columns` (w, digits · m) int8, the digits from the first to the last, and `steps` (m,) float32, what a 1 of the
-    first digit is worth; or `columns` (d, m) float32 with steps of 1 and digits 0.
+    first digit is worth; or `columns` (d, m) float32 with steps of 1 and digits 0, of float64 where they are exact.
     """
 
     columns: torch.Tensor
@@ -39,13 +43,17 @@ class Tokens:
     digits: int
 
 
-def tokens(values: np.ndarray, kind: Codec, digits: int = DIGITS) -> Tokens:
+def tokens(values: np.ndarray, kind: Codec, digits: int = DIGITS, *, exact: bool = False) -> Tokens:
     """Query tokens (m, d) float32 for documents stored as `kind`, in `digits` digits where those are integers.
 
     Tokens of zeros follow them, so that there are a multiple of `LANES`.
     """
     values = np.pad(values, ((0, -len(values) % LANES), (0, 0)))
-    if kind not in codec.FACTORS or not WHOLE:
+    if exact and not as_integers(kind):
+        columns = torch.from_numpy(grid.whole(values)).T.contiguous()
+        worth = grid.STEP if kind in codec.FACTORS else grid.STEP**2
+        return Tokens(columns.to(DEVICE), torch.full((len(values),), worth, dtype=torch.float64, device=DEVICE), 0)
+    if not as_integers(kind):
         columns = torch.from_numpy(np.ascontiguousarray(values, np.float32)).T.contiguous()
         return Tokens(columns.to(DEVICE), torch.ones(len(values), device=DEVICE), 0)
     parts, steps = split(values)
@@ -53,6 +61,11 @@ def tokens(values: np.ndarray, kind: Codec, digits: int = DIGITS) -> Tokens:
     columns = torch.zeros((width, digits * len(values)), dtype=torch.int8, device=DEVICE)
     columns[: values.shape[1]] = parts[:digits].reshape(-1, values.shape[1]).T
     return Tokens(columns, steps, digits)
+
+
+def as_integers(kind: Codec) -> bool:
+    """Whether states stored as `kind` are multiplied as the integers that they are."""
+    return kind in codec.FACTORS and WHOLE
 
 
 def split(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,23 +104,28 @@ def lengths(documents: Packed) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Some document tokens (t, w) on the device, int8 with their factors (t, 1), or float32 with None."""
+    """Some document tokens (t, w) on the device, int8 with their factors (t, 1), or float32 or 64 with None."""
 
     values: torch.Tensor
     factors: torch.Tensor | None
 
 
-def tile(documents: Packed, begin: int, end: int) -> Tile:
-    """Rows begin ... end of what is stored, as the product takes them."""
+def tile(documents: Packed, begin: int, end: int, *, exact: bool = False) -> Tile:
+    """Rows begin ... end of what is stored, as the product with tokens of the same `exact` takes them."""
     rows, kind = documents.rows[begin:end], documents.codec
-    if kind == "float32":
-        return Tile(torch.from_numpy(rows.view("<f4")).to(DEVICE), None)
-    if kind == "bf16":
-        wide = torch.from_numpy(rows.view("<i2")).view(torch.bfloat16).float().numpy()
-        return Tile(torch.from_numpy(codec.unit(wide)).to(DEVICE), None)
+    if kind not in codec.FACTORS:
+        real = rows.view("<f4") if kind == "float32" else _widened(rows)
+        return Tile(torch.from_numpy(grid.whole(real) if exact else real).to(DEVICE), None)
     factors = torch.from_numpy(documents.factors[begin:end].astype(np.float32)).to(DEVICE)[:, None]
     codes = torch.from_numpy(codec.integers(rows, kind)).to(DEVICE)
-    return Tile(codes if WHOLE else codes[:, : documents.dim].float(), factors)
+    if not WHOLE:
+        codes = codes[:, : documents.dim].to(torch.float64 if exact else torch.float32)
+    return Tile(codes, factors)
+
+
+def _widened(rows: np.ndarray) -> np.ndarray:
+    """(t, 2 · d) bytes of bf16 -> (t, d) float32 of norm 1."""
+    return codec.unit(torch.from_numpy(rows.view("<i2")).view(torch.bfloat16).float().numpy())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +136,20 @@ class Space:
     real: torch.Tensor
 
     @classmethod
-    def of(cls, elements: int) -> "Space":
-        """Room for that many numbers."""
+    def of(cls, elements: int, kind: Codec, *, exact: bool = False) -> "Space":
+        """Room for that many numbers, for documents stored as `kind`."""
+        whole = as_integers(kind)
+        real = torch.float64 if exact and not whole else torch.float32
         return cls(
-            torch.empty(elements, dtype=torch.int32, device=DEVICE),
-            torch.empty(elements, dtype=torch.float32, device=DEVICE),
+            torch.empty(elements if whole else 0, dtype=torch.int32, device=DEVICE),
+            torch.empty(elements, dtype=real, device=DEVICE),
         )
 
 
 def product(part: Tile, query: Tokens, space: Space) -> torch.Tensor:
-    """(t, m) float32: inner products of each document token with each query token, in units of the query's steps.
+    """(t, m): inner products of each document token with each query token, in units of the query's steps.
 
-    They lie in `space`, until the next.
+    They lie in `space`, until the next; float32, or float64 where they are exact.
     """
     t, columns = len(part.values), query.columns.shape[1]
     found = space.real[: t * columns].view(t, columns)

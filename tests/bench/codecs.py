@@ -142,7 +142,7 @@ def ndcg(found: Encoded, scores: np.ndarray) -> np.ndarray:
     """nDCG@10 of each judged query."""
     corpus = found.corpus
     best = scoring.best_per_group(scores, corpus.group_of, int(corpus.columns.max()) + 1)[:, corpus.columns]
-    measured = metrics.evaluate(best, found.names, corpus.names, found.task.qrels)
+    measured = metrics.evaluate(best, found.names, corpus.names, found.task.qrels, found.task.name)
     return np.array([measures["ndcg@10"] for measures in measured.values()])
 
 

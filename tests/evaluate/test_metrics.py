@@ -1,3 +1,4 @@
+import hashlib
 import math
 
 import numpy as np
@@ -17,10 +18,23 @@ THEIRS = {
 }
 
 
-def brute_force(scores, ids):
-    """Every candidate, by score, then by hash of its id, as `sorted` has it."""
-    places = metrics.tie_break(ids)
-    return [sorted(range(len(ids)), key=lambda i: (-row[i], places[i])) for row in scores.tolist()]
+DATASET = "set"
+
+
+def every_pair(scores, names, dataset=DATASET, first=0):
+    """The reference evaluator's order: a hash for every query and candidate, then two stable sorts."""
+    orders = []
+    for number, row in enumerate(scores, start=first):
+        hashes = []
+        for name in names:
+            hasher = hashlib.blake2b(digest_size=8)
+            for part in (f"{dataset}:{number}", name):
+                hasher.update(str(part).encode("utf-8", errors="surrogatepass"))
+                hasher.update(b"\0")
+            hashes.append(int.from_bytes(hasher.digest(), "big"))
+        by_hash = sorted(range(len(names)), key=hashes.__getitem__)
+        orders.append(sorted(by_hash, key=lambda i, row=row: -row[i]))
+    return orders
 
 
 def random_run(seed):
@@ -42,7 +56,7 @@ def random_run(seed):
 def theirs(scores, queries, candidates, qrels):
     """pytrec_eval over our order, told as strictly descending scores: how it breaks ties is not what is compared."""
     run, top = {}, {}
-    for query, row, order in zip(queries, scores, brute_force(scores, candidates), strict=True):
+    for query, row, order in zip(queries, scores, every_pair(scores, candidates), strict=True):
         retrieved = [candidates[i] for i in order if row[i] > -np.inf]
         run[query] = {name: float(len(retrieved) - place) for place, name in enumerate(retrieved)}
         top[query] = {name: run[query][name] for name in retrieved[:10]}
@@ -59,7 +73,7 @@ def theirs(scores, queries, candidates, qrels):
 @pytest.mark.parametrize("seed", range(300))
 def test_measures_equal_trec_evals(seed):
     run = random_run(seed)
-    ours, expected = metrics.evaluate(*run), theirs(*run)
+    ours, expected = metrics.evaluate(*run, DATASET), theirs(*run)
     assert ours.keys() == expected.keys()
     for query, measures in expected.items():
         assert ours[query] == pytest.approx(measures, abs=1e-9), query
@@ -104,41 +118,45 @@ def test_the_first_relevant_after_rank_ten_counts_for_nothing():
 
 def test_queries_without_a_positive_judgement_are_left_out():
     scores = np.ones((3, 2), np.float32)
-    measured = metrics.evaluate(scores, ["none", "zero", "one"], ["a", "b"], {"zero": {"a": 0}, "one": {"a": 1}})
+    measured = metrics.evaluate(scores, ["none", "zero", "one"], ["a", "b"], {"zero": {"a": 0}, "one": {"a": 1}}, "s")
     assert measured.keys() == {"one"}
 
 
 def test_what_scores_minus_infinity_was_not_retrieved():
     scores = np.array([[1.0, -np.inf]], np.float32)
-    assert metrics.evaluate(scores, ["q"], ["a", "b"], {"q": {"b": 1}})["q"]["map"] == 0.0
+    assert metrics.evaluate(scores, ["q"], ["a", "b"], {"q": {"b": 1}}, "s")["q"]["map"] == 0.0
+
+
+SCORES = st.sampled_from([-1.0, -0.0, 0.0, 1e-45, 0.5, np.float32(0.5000001), 1.0, np.inf])
+NAMES = st.one_of(st.integers(-3, 30), st.sampled_from(["", "3", "d é", "\ud800", "a\0b"]), st.text(max_size=3))
 
 
 @settings(deadline=None)
-@given(
-    scores=hnp.arrays(
-        np.float32,
-        st.tuples(st.integers(1, 4), st.integers(1, 40)),
-        elements=st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 1.0, np.inf]),
-    ),
-    data=st.data(),
-)
-def test_rank_equals_brute_force_at_every_depth(scores, data):
-    ids = [f"d{i}" for i in range(scores.shape[1])]
-    expected, places = np.array(brute_force(scores, ids)), metrics.tie_break(ids)
-    depth = data.draw(st.integers(0, scores.shape[1] + 2))
-    assert np.array_equal(metrics.rank(scores, places), expected)
-    assert np.array_equal(metrics.rank(scores, places, depth), expected[:, :depth])
+@given(data=st.data(), shape=st.tuples(st.integers(1, 4), st.integers(1, 40)))
+def test_rank_is_the_references_order_at_every_depth(data, shape):
+    scores = data.draw(hnp.arrays(np.float32, shape, elements=SCORES))
+    names = data.draw(st.lists(NAMES, min_size=shape[1], max_size=shape[1]))
+    first, depth = data.draw(st.integers(0, 2)), data.draw(st.integers(0, shape[1] + 2))
+    expected = np.array(every_pair(scores, names, first=first))
+    assert np.array_equal(metrics.rank(scores, names, DATASET, first=first), expected)
+    assert np.array_equal(metrics.rank(scores, names, DATASET, depth, first=first), expected[:, :depth])
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_rank_of_many_queries_with_ties_at_the_cut(seed):
+def test_rank_of_many_candidates_with_ties_at_the_cut(seed):
     rng = np.random.default_rng(seed)
-    q, n, depth = 3 * metrics.ROWS + 1, 300, int(rng.integers(1, 300))
-    scores = rng.integers(0, 20, (q, n)).astype(np.float32)
-    ids = [f"d{i}" for i in range(n)]
-    ranked = metrics.rank(scores, metrics.tie_break(ids), depth)
+    q, n, depth = 20, 300, int(rng.integers(1, 300))
+    scores = rng.integers(-9, 11, (q, n)).astype(np.float32)
+    names = [f"d{i}" for i in range(n)]
+    ranked = metrics.rank(scores, names, "another set", depth)
     assert ranked.dtype == np.int64
-    assert ranked.tolist() == [row[:depth] for row in brute_force(scores, ids)]
+    assert ranked.tolist() == [order[:depth] for order in every_pair(scores, names, "another set")]
+
+
+def test_what_is_no_candidate_comes_last_by_position():
+    scores = np.array([[-np.inf, 1.0, -np.inf, 2.0, -np.inf]], np.float32)
+    assert metrics.rank(scores, list("abcde"), DATASET).tolist() == [[3, 1, 0, 2, 4]]
+    assert metrics.rank(scores, list("abcde"), DATASET, 4).tolist() == [[3, 1, 0, 2]]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -146,36 +164,35 @@ def test_the_order_of_candidates_is_no_part_of_the_result(seed):
     scores, queries, ids, qrels = random_run(seed)
     order = np.random.default_rng(seed).permutation(len(ids))
     shuffled = [ids[i] for i in order]
-    for depth in (None, 7):
-        ranked = metrics.rank(scores, metrics.tie_break(ids), depth)
-        again = metrics.rank(scores[:, order], metrics.tie_break(shuffled), depth)
-        assert np.array_equal(np.array(ids)[ranked], np.array(shuffled)[again])
-    assert metrics.evaluate(scores, queries, ids, qrels) == metrics.evaluate(scores[:, order], queries, shuffled, qrels)
+    ranked, again = (metrics.rank(scores, ids, "s", 7), metrics.rank(scores[:, order], shuffled, "s", 7))
+    there = np.take_along_axis(scores, ranked, axis=1) > -np.inf
+    assert np.array_equal(np.array(ids)[ranked][there], np.array(shuffled)[again][there])
+    measured, other = (metrics.evaluate(*run, "s") for run in (
+        (scores, queries, ids, qrels), (scores[:, order], queries, shuffled, qrels)))  # fmt: skip
+    assert measured == other
 
 
-def test_ties_follow_neither_the_name_nor_the_position():
-    ids = [f"d{i:03}" for i in range(100)]
-    places = metrics.tie_break(ids)
-    assert sorted(places.tolist()) == list(range(100))
-    assert places.tolist() != list(range(100))
-    assert metrics.tie_break(ids[:50]).tolist() == np.argsort(np.argsort(places[:50])).tolist()
+def test_the_hash_of_a_tie():
+    """Of the bytes `DocVQA:7`, NUL, the name, NUL; a number is its digits."""
+    wanted = [hashlib.blake2b(b"DocVQA:7\0" + name + b"\0", digest_size=8).digest() for name in (b"a", b"12", b"12")]
+    assert metrics.tie_break(["a", 12, "12"], "DocVQA:7").tolist() == [int.from_bytes(one, "big") for one in wanted]
 
 
-def test_colliding_hashes_are_ordered_by_id(monkeypatch):
-    class Same:
-        def __init__(self, data, digest_size):
-            pass
-
-        def digest(self):
-            return b"same"
-
-    monkeypatch.setattr(metrics.hashlib, "blake2b", Same)
-    assert metrics.tie_break(["c", "a", "b"]).tolist() == [2, 0, 1]
+def test_equal_names_tie_by_position_and_queries_differ():
+    scores = np.zeros((2, 60), np.float32)
+    assert metrics.rank(scores, ["same"] * 60, DATASET).tolist() == [list(range(60))] * 2
+    first, second = metrics.rank(scores, range(60), DATASET).tolist()
+    assert sorted(first) == sorted(second) == list(range(60))
+    assert first != second
 
 
-def test_nan_is_refused():
-    with pytest.raises(ValueError, match="NaN"):
-        metrics.rank(np.array([[0.0, np.nan]], np.float32), np.arange(2))
+@pytest.mark.parametrize(("scores", "said"), [
+    (np.array([[0.0, np.nan]], np.float32), "NaN"),
+    (np.zeros((1, 2)), "float64, not float32"),
+])  # fmt: skip
+def test_scores_that_cannot_be_ranked_are_refused(scores, said):
+    with pytest.raises(ValueError, match=said):
+        metrics.rank(scores, ["a", "b"], DATASET)
 
 
 def test_the_mean_weighs_queries_equally():

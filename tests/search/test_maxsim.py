@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lake_making import pack
 
 from smart_jobs import codec
-from smart_jobs.search import maxsim
+from smart_jobs.search import maxsim, products
 
 codecs = pytest.mark.parametrize("name", codec.CODECS)
 calm = settings(max_examples=60, deadline=None)
@@ -74,14 +74,38 @@ def test_one_digit_is_off_by_no_more_than_slack(name, lengths_q, lengths_d, seed
     assert (off <= maxsim.slack(maxsim.ragged(queries), pack(documents, name))).all()
 
 
-@pytest.mark.parametrize("name", codec.FACTORS)
+@pytest.mark.parametrize(
+    ("name", "exact"), [*((name, False) for name in codec.FACTORS), ("bf16", True), ("float32", True)]
+)
 @given(LENGTHS, LENGTHS, st.integers(0, 999))
 @calm
-def test_a_score_is_the_same_to_the_bit_in_any_company(name, lengths_q, lengths_d, seed):
+def test_a_score_is_the_same_to_the_bit_in_any_company(name, exact, lengths_q, lengths_d, seed):
     queries, documents = states(lengths_q, seed, 67), states(lengths_d, seed + 1, 67)
-    whole = late(queries, documents, name)
-    alone = [[late([query], [document], name)[0, 0] for document in documents] for query in queries]
+    whole = late(queries, documents, name, exact=exact)
+    alone = [[late([query], [document], name, exact=exact)[0, 0] for document in documents] for query in queries]
     np.testing.assert_array_equal(whole, alone)
+
+
+@codecs
+@pytest.mark.parametrize("integers", [True, False])
+@given(LENGTHS, LENGTHS, st.integers(0, 999), st.sampled_from([1, 8, 67]))
+@calm
+def test_exact_scores_equal_a_double_loop_too(name, integers, lengths_q, lengths_d, seed, dim):
+    queries, documents = states(lengths_q, seed, dim), states(lengths_d, seed + 1, dim)
+    wanted = [[by_hand(query, document) for document in decoded(documents, name)] for query in queries]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "WHOLE", integers and products.WHOLE)
+        np.testing.assert_allclose(late(queries, documents, name, exact=True), wanted, atol=1e-6)
+
+
+@codecs
+@given(LENGTHS, LENGTHS, st.integers(0, 999), st.floats(0, 1))
+@calm
+def test_only_what_is_wanted_is_scored_and_it_is_the_same(name, lengths_q, lengths_d, seed, share):
+    queries, documents = states(lengths_q, seed), states(lengths_d, seed + 1)
+    wanted = np.random.default_rng(seed).random((len(queries), len(documents))) < share
+    found = maxsim.late_where(maxsim.ragged(queries), pack(documents, name), wanted, exact=True)
+    np.testing.assert_array_equal(found[wanted], late(queries, documents, name, exact=True)[wanted])
 
 
 @codecs

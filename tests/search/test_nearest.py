@@ -97,10 +97,10 @@ def test_a_segment_that_cannot_be_among_the_best_is_not_scored_in_full(name, mon
     queries, documents = maxsim.ragged(spread([8], 0)), spread([5] * 300, 1)
     scored = []
 
-    def noting(query, packed, digits=3):
+    def noting(query, packed, digits=3, **options):
         if digits == 3:
             scored.append(len(packed.offsets) - 1)
-        return late(query, packed, digits)
+        return late(query, packed, digits, **options)
 
     late = maxsim.late
     known = np.zeros((1, 300), np.float32)

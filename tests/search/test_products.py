@@ -67,5 +67,5 @@ def test_without_integer_products_the_scores_are_the_same(name, monkeypatch):
 def _products(query, documents, name):
     tokens, packed = products.tokens(query, name), pack(documents, name)
     part = products.tile(packed, 0, len(packed.rows))
-    space = products.Space.of(len(packed.rows) * tokens.columns.shape[1])
+    space = products.Space.of(len(packed.rows) * tokens.columns.shape[1], name)
     return (products.product(part, tokens, space) * tokens.steps).cpu().numpy()

@@ -1,0 +1,88 @@
+"""An evaluation killed with SIGKILL at its steps and at random moments, run again: encoded once, scored the same."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from comparing import rows, tables_of
+from jobs import as_json, start, wait_for
+from killing import run_until
+from suites import write_suite
+
+from smart_jobs import schema
+
+SEED = int(os.environ.get("FAULT_SEED", "20261121"))
+KEYS = ("suite=beir", "commit_seconds=0.1", "unit_tokens=20")
+SAME = ("pooled", "late", "hybrid", "two_stage", "primary", "failures", "queries", "candidates")
+STEPS = [("listed", 1), ("pending written", 1), ("pooled committed", 2), ("pending removed", 1), ("scored suite", 1)]
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory) -> Path:
+    return write_suite(tmp_path_factory.mktemp("suite") / "suite")
+
+
+def words(suite: Path, lake: Path, encoder: Path) -> tuple[str, ...]:
+    return (*KEYS, f"suite.path={suite}", f"lake={lake}", f"encoder={encoder}")
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory, suite, tiny_encoder) -> tuple[dict, int, float]:
+    """The scores of an undisturbed run, how many segments it encoded, and the seconds that it took."""
+    lake = tmp_path_factory.mktemp("clean") / "lake"
+    begin = time.monotonic()
+    code, result = as_json("evaluate", *words(suite, lake, tiny_encoder))
+    assert code == 0, result
+    return scores(result), result["encoded"], time.monotonic() - begin
+
+
+def scores(result: dict) -> dict:
+    return {name: {key: task[key] for key in SAME} for name, task in result["tasks"].items()}
+
+
+def committed(lake: Path) -> list[int]:
+    """The ids in the evaluation's pooled, as often as they are there."""
+    inner = lake / "evaluation"
+    made = list(inner.glob("encoders/*/pooled/_delta_log"))
+    return [row["segment_id"] for row in rows(tables_of(inner), schema.POOLED)] if made else []
+
+
+def finished(lake: Path, suite: Path, encoder: Path, clean: tuple[dict, int, float]) -> None:
+    """The next run encodes what no earlier one has committed, each segment once, and scores what a clean one does."""
+    before = committed(lake)
+    code, result = as_json("evaluate", *words(suite, lake, encoder))
+    assert code == 0, result
+    after = committed(lake)
+    assert len(after) == len(set(after)) == clean[1]
+    assert result["encoded"] <= clean[1] - len(before)  # what had a receipt is rolled forward without being encoded
+    assert set(before) <= set(after)
+    states = [row["segment_id"] for row in rows(tables_of(lake / "evaluation"), schema.HIDDEN_STATES)]
+    assert sorted(states) == sorted(after)
+    assert scores(result) == clean[0]
+
+
+@pytest.mark.parametrize(("step", "times"), STEPS)
+def test_killed_at_a_step(tmp_path, suite, clean, tiny_encoder, step, times):
+    lake = tmp_path / "lake"
+    assert run_until("evaluate", step, times, words(suite, lake, tiny_encoder)) == -signal.SIGKILL
+    finished(lake, suite, tiny_encoder, clean)
+
+
+@pytest.mark.parametrize("point", [*range(2), *(pytest.param(i, marks=pytest.mark.slow) for i in range(2, 12))])
+def test_killed_at_a_random_moment(tmp_path, suite, clean, tiny_encoder, point):
+    """Half of the moments lie anywhere, half behind the first commit."""
+    chance, lake = random.Random(f"{SEED} {point}"), tmp_path / "lake"
+    process = start("evaluate", *words(suite, lake, tiny_encoder), start_new_session=True)
+    if point % 2:
+        delay = chance.uniform(0.2, 1.0) * clean[2]
+    else:
+        wait_for(lambda: list(lake.glob("evaluation/encoders/*/_pending/*.json")) or process.poll() is not None)
+        delay = chance.uniform(0, 2)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    print(f"seed {SEED}, point {point}: killed {delay:.2f} s in, exit {process.returncode}")
+    finished(lake, suite, tiny_encoder, clean)
