@@ -9,6 +9,7 @@ from smart_jobs.evaluate.page_style import STYLE
 from smart_jobs.evaluate.report import Estimate, Example, MeanPart, Report, Shown, TaskPart
 
 TITLES = {"pooled": "pooled", "late": "late", "hybrid": "hybrid", "two_stage": "two-stage"}
+TASK = ("task", "queries", "candidates")
 NONE = "&ndash;"
 LONGEST = 400
 """Characters of a text that are shown."""
@@ -20,10 +21,10 @@ def page(report: Report) -> str:
         f"<h1>{escape(report.suite)} <small>{escape(report.encoder)}</small></h1>",
         _facts(report),
         "<h2>Means</h2>",
-        _table(_heads("mean of", report), [_mean_row(part, report) for part in report.means]),
+        _table(_heads(["mean of"], report), [_mean_row(part, report) for part in report.means]),
         _curves(report),
         "<h2>Tasks</h2>",
-        _table(_heads("task", report), _task_rows(report)),
+        _table(_heads(TASK, report), _task_rows(report)),
         "<h2>Failures</h2>",
         _failures(report.tasks),
         _worst(report.tasks),
@@ -40,20 +41,12 @@ def _facts(report: Report) -> str:
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in rows)}</dl>"
 
 
-def _heads(first: str, report: Report) -> list[str]:
-    return [
-        first,
-        "queries",
-        "candidates",
-        *(TITLES[name] for name in report.scorings),
-        "hybrid - pooled",
-        "",
-        *report.peers,
-    ]
+def _heads(first: Sequence[str], report: Report) -> list[str]:
+    return [*first, *(TITLES[name] for name in report.scorings), "hybrid - pooled", "", *report.peers]
 
 
 def _table(heads: Sequence[str], rows: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    head = "".join(f"<th>{escape(text.replace('_', ' '))}</th>" for text in heads)
     return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
@@ -61,7 +54,7 @@ def _mean_row(part: MeanPart, report: Report) -> str:
     whole = part.there == part.of
     said = str(part.of) if whole else f"{part.there} of {part.of}: no mean of all"
     name = f"{escape(part.name)} <small>({escape(said)})</small>"
-    return f"<tr{'' if whole else ' class=partial'}><th>{name}</th><td></td><td></td>{_cells(part, report)}</tr>"
+    return f"<tr{'' if whole else ' class=partial'}><th>{name}</th>{_cells(part, report)}</tr>"
 
 
 def _task_row(task: TaskPart, report: Report) -> str:
@@ -130,7 +123,7 @@ def _grouped(tasks: Sequence[TaskPart]) -> dict[str, list[TaskPart]]:
 def _task_rows(report: Report) -> list[str]:
     rows: list[str] = []
     for category, tasks in _grouped(report.tasks).items():
-        rows.append(f"<tr class=group><th colspan={len(_heads('', report))}>{escape(category)}</th></tr>")
+        rows.append(f"<tr class=group><th colspan={len(_heads(TASK, report))}>{escape(category)}</th></tr>")
         rows += [_task_row(task, report) for task in tasks]
     return rows
 

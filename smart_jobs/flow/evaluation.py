@@ -9,13 +9,14 @@ from typing import Any, cast
 from smart_jobs import codec, progress, storage
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.evaluate import sweeps, views
-from smart_jobs.evaluate.tasks import Suite, Task
+from smart_jobs.evaluate import check, opening, sweeps, views
+from smart_jobs.evaluate.tasks import Suite
 from smart_jobs.evaluate.views import View
-from smart_jobs.flow import evaluation_rows, evaluation_summary, suite_items, suites, task_scoring
+from smart_jobs.flow import evaluation_rows, evaluation_summary, suite_items, task_scoring
 from smart_jobs.flow.bringing import Options
 from smart_jobs.flow.candidates import PAGE
 from smart_jobs.flow.evaluation_rows import Run
+from smart_jobs.flow.reporting import Reporter
 from smart_jobs.flow.score_parts import Scorer
 from smart_jobs.flow.sweeping import Swept
 from smart_jobs.flow.task_scoring import Ground
@@ -32,7 +33,7 @@ BEIR_CANDIDATES = 200
 
 def run(job: Evaluate, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:
     """Score the suite that a config names. The JSON object of `smart-jobs evaluate`."""
-    return of_suite(job, suites.opened(job.suite, job.encoder.family), reached)
+    return of_suite(job, opening.opened(job.suite, job.encoder.family), reached)
 
 
 def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:
@@ -53,6 +54,7 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
     _check(ground, suite, job.lake.uri)
     held = _held(job, suite, lake, ground, looks[0], summary.encoded)
     swept = Swept(job, pages or tables, looks) if job.sweep.wanted else None
+    reporter = Reporter(suite, held)
     tasks: dict[str, dict[str, Any]] = {}
     with Scorer(job.cluster, list(dict.fromkeys((lake, tables.lake)))) as scorer:
         for name in suite.tasks():
@@ -60,10 +62,13 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
             results = task_scoring.results(found, held.weights.of(spec), spec.pooled_kind)
             evaluation_rows.store(held, found, results)
             tasks[name] = evaluation_summary.of_task(found, results, held.candidates)
+            reporter.add(found, results)
             if swept is not None:
                 swept.add(found)
             progress.say(evaluation_summary.line(name, len(tasks), len(suite.tasks()), tasks[name]))
             reached(f"scored {name}")
+    seconds = round(time.monotonic() - start, 3)
+    written = reporter.finish(summary.encoded, summary.failures, seconds)
     return {
         "suite": suite.name,
         "run_id": held.run_id,
@@ -73,25 +78,15 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
         **({} if swept is None else {"sweep": swept.finish(lake, held.run_id)}),
         "encoded": summary.encoded,
         "failures": summary.failures,
-        "seconds": round(time.monotonic() - start, 3),
+        **written,
+        "seconds": seconds,
     }
 
 
 def dry_run(job: Evaluate) -> dict[str, Any]:
-    """What would be encoded and scored: what the suite says of itself where it can, else counts."""
-    suite = suites.opened(job.suite, job.encoder.family)
-    if isinstance(suite, suites.Checked):
-        return {"dry_run": True, "suite": suite.name, **suite.check()}
-    tasks = {name: _counted(suite.load(name)) for name in suite.tasks()}
-    return {"dry_run": True, "suite": suite.name, "tasks": tasks}
-
-
-def _counted(task: Task) -> dict[str, Any]:
-    return {
-        "queries": len(task.queries),
-        "candidates": len(task.candidates) or "the lake's pages",
-        "relevant": sum(len(query.relevant) for query in task.queries),
-    }
+    """What there is of the suite, what is missing, and what would be encoded: its data check."""
+    suite = opening.opened(job.suite, job.encoder.family)
+    return {"dry_run": True, **check.check(suite).as_json()}
 
 
 def _tables(job: Evaluate, lake: Lake, spec: EncoderSpec) -> tuple[EncoderTables, EncoderTables | None]:

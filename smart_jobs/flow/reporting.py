@@ -1,6 +1,6 @@
 """An evaluation's tasks, one after another -> its report and leaderboard files beside the lake's tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,17 +49,30 @@ class Reporter:
             scores = leaderboard.scores(result.mean(), len(task.queries))
             self._entries.setdefault(result.scoring, {})[task.name] = scores
 
-    def finish(self, facts: Mapping[str, str]) -> dict[str, Any]:
+    def finish(self, encoded: int, failures: int, seconds: float) -> dict[str, Any]:
         """Write into `<lake>/reports/<run id>` and say where. A crash between leaves some of the files."""
         run = self._run
         folder = storage.join(run.lake.uri, "reports", run.run_id)
         means = reporting.means(self._measured, list(self._promised.values()))
-        made = Report(run.suite, run.run_id, run.spec.full_name, list(facts.items()), means, self._parts,
-                      self._means_of_curves(means))  # fmt: skip
+        made = Report(run.suite, run.run_id, run.spec.full_name, self._facts(encoded, failures, seconds), means,
+                      self._parts, self._means_of_curves(means))  # fmt: skip
         where = storage.join(folder, "index.html")
         storage.write_bytes(where, page.page(made).encode())
         entries = {scoring: self._entry(folder, scoring) for scoring in self._entries}
         return {"report": where, **({"leaderboard": entries} if entries else {}), "means": _json(means)}
+
+    def _facts(self, encoded: int, failures: int, seconds: float) -> list[tuple[str, str]]:
+        run = self._run
+        mask = run.view.mask or run.spec.mask_of("document")
+        mask_query = run.view.mask_query or run.spec.mask_of("query")
+        pins = (f"{part} {name} {pin['version']}" for part, pair in run.versions.items() for name, pin in pair.items())
+        return [
+            ("model", f"{run.spec.model} {run.spec.revision}"),
+            ("score", f"{run.weights.pooled:g} x pooled + {run.weights.late:g} x late"),
+            ("states", f"{run.view.codec or run.codec}, mask {mask}, of queries {mask_query}"),
+            ("cost", f"{encoded:,} segments encoded, {failures:,} failures, {seconds:,.0f} s"),
+            ("versions", ", ".join(pins)),
+        ]
 
     def _entry(self, folder: str, scoring: str) -> str:
         spec = self._run.spec
@@ -79,12 +92,13 @@ class Reporter:
         return sweeps.primaries(found.task, found.pool, found.found, [self._run.view], points)
 
     def _means_of_curves(self, means: Sequence[MeanPart]) -> dict[str, list[tuple[float, float]]]:
-        """A line for the whole, and one for each group of tasks that is not all of it."""
+        """A line for the whole, and one for each modality where there are several."""
+        modalities = {part.modality for part in self._parts}
         curves = {}
         for mean in means:
             tasks = [task.name for task in self._measured if mean.name in (*task.groups, completeness.ALL)]
             rows = [row for task in tasks if (row := self._curves[task]) and None not in row]
-            if rows and (mean.name == completeness.ALL or len(tasks) < len(self._measured)):
+            if rows and (mean.name == completeness.ALL or (mean.name in modalities and len(modalities) > 1)):
                 curves[mean.name] = list(zip(CURVE, np.mean(np.array(rows, float), axis=0).tolist(), strict=True))
         return curves
 
