@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import pytrec_eval
-from evaluating import Made, EVERYTHING, OWN, POOL, assert_hits, by_hand, embeddings, job, ndcg, stored
+from evaluating import EVERYTHING, OWN, POOL, Made, assert_hits, by_hand, embeddings, job, ndcg, stored
 
 from smart_jobs import schema
 from smart_jobs.evaluate.tasks import Item, Query, Task
