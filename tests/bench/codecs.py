@@ -57,11 +57,12 @@ def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A set with everything at full precision: pooled scores (q, n), and the states of queries and documents."""
+    """A set at full precision: `vectors` (q, d) and `pooled` scores (q, n) of the queries, states of both sides."""
 
     task: beir.Task
     names: list[str]
     corpus: Corpus
+    vectors: np.ndarray
     pooled: np.ndarray
     queries: Ragged
     documents: list[np.ndarray]
@@ -78,14 +79,15 @@ def encoded(name: str, lake: Path) -> Encoded:
     queries = {query: evaluation._asset(text, "", "query") for query, text in task.queries.items()}
     documents = evaluation._documents(job)
     assets = [*queries.values(), *documents.values()]
-    bringing.bring_in(assets, tables, job.encoder, bringing.Options.of(job), "bench")
+    bringing.bring_in(assets, tables, job.encoder, bringing.Options.of(job))
     snapshot = layout.snapshot(tables)
     corpus = candidates.of_assets(snapshot, list(documents), [asset.id for asset in documents.values()])
     names, embeddings = evaluation._embeddings(snapshot, queries)
-    pooled = np.stack([item.pooled for item in embeddings]) @ hybrid.pooled_vectors(snapshot, corpus.ids).T
+    vectors = np.stack([item.pooled for item in embeddings])
+    pooled = vectors @ hybrid.pooled_vectors(snapshot, corpus.ids).T
     states = StatesReader(snapshot).read(corpus.ids)
     split = np.split(states.values, states.offsets[1:-1])
-    return Encoded(task, names, corpus, pooled, maxsim.ragged([item.states for item in embeddings]), split)
+    return Encoded(task, names, corpus, vectors, pooled, maxsim.ragged([item.states for item in embeddings]), split)
 
 
 def speeds(name: str, documents: Sequence[np.ndarray]) -> None:
