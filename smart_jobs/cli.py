@@ -33,7 +33,7 @@ class Verb:
     code: Callable[[dict[str, Any]], int] = lambda _result: DONE
 
 
-def _ingest_code(result: dict[str, Any]) -> int:
+def _failures_code(result: dict[str, Any]) -> int:
     return WITH_FAILURES if result.get("failures") else DONE
 
 
@@ -42,11 +42,11 @@ def _verify_code(result: dict[str, Any]) -> int:
 
 
 VERBS = {
-    "ingest": Verb(settings.Ingest, "smart_jobs.flow.ingest", render.ingest, _ingest_code),
+    "ingest": Verb(settings.Ingest, "smart_jobs.flow.ingest", render.ingest, _failures_code),
     "index": Verb(settings.IndexJob, "smart_jobs.flow.indexing", render.index),
-    "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search),
+    "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search, _failures_code),
     "explain": Verb(settings.Explain, "smart_jobs.flow.explaining", render_explain.explain),
-    "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render_evaluation.evaluate, _ingest_code),
+    "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render_evaluation.evaluate, _failures_code),
     "compare": Verb(settings.Compare, "smart_jobs.flow.comparing", render_compare.compare),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
     "sql": Verb(settings.Sql, "smart_jobs.flow.sql", render.sql),

@@ -109,7 +109,9 @@ def index(result: Mapping[str, Any]) -> str:
 
 
 def search(result: Mapping[str, Any]) -> str:
-    """Hits, best first."""
+    """Hits, best first; of a table of queries, what became of it."""
+    if "hits" not in result:
+        return _batch(result)
     if not result["hits"]:
         return "no hits"
     lines = []
@@ -122,6 +124,19 @@ def search(result: Mapping[str, Any]) -> str:
         lines.append(f"    segment={hit['segment_id']}")
         if hit["text"]:
             lines.append(textwrap.indent(textwrap.fill(textwrap.shorten(hit["text"], 220), 100), "    "))
+    return "\n".join(lines)
+
+
+def _batch(result: Mapping[str, Any]) -> str:
+    kept = f" ({result['kept']:,} were there)" if result["kept"] else ""
+    lines = [f"{result['queries']:,} queries answered in {result['parts']:,} parts{kept}, in {result['out']}, "
+             f"{result['seconds']['total']:.1f} s"]  # fmt: skip
+    if result["failures"]:
+        lines.append(f"{result['failures']:,} failures: {_number(result['failed_by_reason'])}")
+    measured = result["recall"]
+    if measured is not None:
+        of = f"{measured['queries']:,} queries, {measured['segments']:,} segments that may be found"
+        lines.append(f"of the exact ten nearest, stage one passes on {measured['recall']:.3f} ({of})")
     return "\n".join(lines)
 
 

@@ -204,6 +204,34 @@ EVALUATION_QUERIES = _table(
     ("metrics", pa.map_(pa.string(), pa.float64()), "measure to value; empty for a query without judgements"),
 )
 
+HITS = _table(
+    "hits",
+    "What a batch search found: the best places of each query, best first.",
+    ("query", "rank"),
+    ("query", pa.string(), "the query's id in its table, or the number of its row"),
+    ("rank", pa.int32(), "from 1"),
+    ("segment_id", pa.int64(), "the place's best segment, as in pooled"),
+    ("uri", pa.string(), "where its asset lies, as in pooled"),
+    ("score", pa.float32(), "lambda_pooled · pooled + lambda_late · late"),
+    ("late", pa.float32(), "mean over the query's tokens of the best cosine among the segment's"),
+    optional=(
+        ("pooled", pa.float32(), "cosine of the pooled vectors; null where the model has none of its own"),
+        ("page", pa.int32(), "page of a document, from 1"),
+        ("start", pa.float64(), "seconds at which the segment starts, where media has time"),
+        ("end", pa.float64(), "seconds at which it ends"),
+    ),
+)
+
+QUERY_FAILURES = _table(
+    "query_failures",
+    "The queries of a batch search that could not be asked, and why.",
+    ("query",),
+    ("query", pa.string(), "as in hits"),
+    ("step", pa.string(), "the stage that noticed: read, decode or encode"),
+    ("reason", pa.string(), "one word of a closed list, as in the lake's failures"),
+    ("detail", pa.string(), "one line for a person"),
+)
+
 COMMIT_ORDER = (HIDDEN_STATES, FAILURES, POOLED, ASSETS)
 """States first, so that a pooled row never lacks them; pooled is the done-marker; assets is a cache."""
 
@@ -212,6 +240,9 @@ ENCODER_TABLES = (HIDDEN_STATES, POOLED)
 
 LAKE_TABLES = (FAILURES, ASSETS, RUNS, EVALUATIONS, EVALUATION_QUERIES)
 """Tables that all encoders of a lake share."""
+
+SEARCH_FILES = (HITS, QUERY_FAILURES)
+"""What the files of a batch search hold; no table of a lake."""
 
 
 def row_type(schema: pa.Schema) -> pa.DataType:

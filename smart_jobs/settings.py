@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, FiniteFloat
 
-from smart_jobs.keys import Cluster, Cut, Decode, Encoder, Index, Lake, Reasons, Source, Suite, Sweep, Tune
+from smart_jobs.keys import Cluster, Columns, Cut, Decode, Encoder, Index, Lake, Reasons, Source, Suite, Sweep, Tune
 from smart_jobs.masks import Mask
 from smart_jobs.records import Codec
 from smart_jobs.strict import Strict
@@ -56,6 +56,7 @@ class Search(Cut):
 
     smart-jobs search "how are iterators chained" lake=./lake
     smart-jobs search image=photo.jpg lake=./lake encoder=qwen3-vl-embedding-2b
+    smart-jobs search queries=./asked.parquet out=./answers lake=./lake
     """
 
     query: str = Field("", description='the question; also given bare: search "…"')
@@ -67,11 +68,16 @@ class Search(Cut):
     candidates: int | None = Field(
         None, ge=1, description="segments that the index passes on to exact scoring; null: as it was tuned for, or 200"
     )
-    lambda_pooled: float = 1.0
-    lambda_late: float = 1.0
+    lambda_pooled: FiniteFloat = 1.0
+    lambda_late: FiniteFloat = 1.0
     where: str | None = Field(None, description='SQL predicate over pooled\'s columns, e.g. "page < 3"')
     exhaustive: bool = Field(False, description="score every segment, without an index")
     fresh: bool = Field(False, description="include what came after the index was built, exactly")
+    queries: str | None = Field(None, description="a Parquet, JSONL or Delta table of queries, answered on a cluster")
+    columns: Columns = Field(Columns(), description="for queries=")
+    out: str | None = Field(None, description="folder or prefix for the answers to queries=; the same again goes on")
+    part_queries: int = Field(256, ge=1, description="queries= that are answered together, in one file of out=")
+    cluster: Cluster = Cluster()
     decode: Decode = Decode()
 
 

@@ -1,13 +1,14 @@
 """A query -> its embedding -> hits with what a person needs to see them. Starts no Ray."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
-from smart_jobs import progress, storage
+from smart_jobs import config, progress, storage
 from smart_jobs.decode import segments
 from smart_jobs.decode.opening import Wanted
 from smart_jobs.decode.parts import Part
@@ -16,27 +17,36 @@ from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.flow import locate
 from smart_jobs.keys import Encoder as EncoderConfig
-from smart_jobs.lake import layout, table
+from smart_jobs.lake import layout
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import AssetError, Embedding, Hits, JobError, Media, Segment, UsageError, Visual
-from smart_jobs.search import ann, hybrid
+from smart_jobs.search import ann, hybrid, opened
+from smart_jobs.search.opened import Opened
 from smart_jobs.settings import Explain, Search
 
 SHOWN = ["segment_id", "uri", "page", "start", "end", "title", "text"]
+BATCH = ("columns", "out", "part_queries")
+"""Keys that mean something beside `queries` alone."""
 
 
 def run(job: Search) -> dict[str, Any]:
-    """Embed the query and search. The JSON object of `smart-jobs search`."""
-    check_query("search", job)
+    """Embed the query and search, or answer a table of queries. The JSON object of `smart-jobs search`."""
+    _check(job)
+    if job.queries is not None:
+        from smart_jobs.flow import batch_search  # late: a single search starts no Ray
+
+        return batch_search.run(job)
     lake = layout.open_lake(job.lake.uri)
     tables = locate.tables_of(lake, job.encoder, job)
     for other in locate.others(lake, tables):
         progress.say(f"search: the lake also holds {other}; encoder={other} searches that")
-    hybrid.allowed_ids(layout.snapshot(tables), job.where)  # says what is missing before a model is loaded
-    if not job.exhaustive:
-        _say_behind(tables)
+    seen = opened.newest(tables)
+    seen.allowed(job.where)  # says what is missing before a model is loaded
+    late = None if job.exhaustive else seen.behind()
+    if late is not None:
+        progress.say(f"search: {late}")
     hits = hybrid.search(
-        tables,
+        seen,
         [embed_query(loaded(tables, job.encoder), query_segment(tables.spec, job))],
         job.k,
         candidates=job.candidates,
@@ -45,24 +55,49 @@ def run(job: Search) -> dict[str, Any]:
         exhaustive=job.exhaustive,
         fresh=job.fresh,
     )
-    return {"hits": _rows(tables, hits)}
+    return {"hits": _rows(seen, hits)}
 
 
 def dry_run(job: Search) -> dict[str, Any]:
     """What would be searched, without loading a model."""
-    check_query("search", job)
-    tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job)
-    allowed = hybrid.allowed_ids(layout.snapshot(tables), job.where)
-    made = None if job.exhaustive else hybrid.load_index(tables)[1]
+    _check(job)
+    if job.queries is not None:
+        from smart_jobs.flow import batch_search  # late, as above
+
+        return batch_search.dry_run(job)
+    seen = opened.newest(locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job))
+    allowed = seen.allowed(job.where)
+    made = None if job.exhaustive else seen.made[1]
     scored = len(allowed) if made is None else min(job.candidates or made.candidates or ann.CANDIDATES, len(allowed))
-    return {"dry_run": True, "encoder": tables.spec.full_name, "segments": len(allowed),
+    return {"dry_run": True, "encoder": seen.snapshot.tables.spec.full_name, "segments": len(allowed),
             "index": made and made.index_id, "exactly_scored": scored}  # fmt: skip
 
 
-def _say_behind(tables: EncoderTables) -> None:
-    late = hybrid.behind(layout.snapshot(tables), hybrid.load_index(tables)[1])
-    if late is not None:
-        progress.say(f"search: {late}")
+def _check(job: Search) -> None:
+    if job.queries is None:
+        if alone := [name for name in BATCH if name in job.model_fields_set]:
+            raise UsageError(f"{alone[0]}: only queries=FILE takes it")
+        check_query("search", job)
+    elif job.query.strip() or job.image or job.video:
+        raise UsageError(f"queries={job.queries}: give a table of queries or one query, not both")
+    elif not job.out:
+        raise UsageError("out: missing; queries=FILE wants out=FOLDER for the answers")
+
+
+def lake(uri: str, encoder: str = "minilm", *keys: str) -> Opened:
+    """A lake as it is now, for `hybrid.search` in Python; `encoder` and `keys` are as on the command line.
+
+    The model is loaded for the first query that is a text. Raises UsageError for a wrong key, JobError where the lake
+    or its encoder is not there.
+    """
+    job = config.load(Search, "search", [f"lake={uri}", f"encoder={encoder}", *keys])
+    tables = locate.tables_of(layout.open_lake(job.lake.uri), job.encoder, job)
+    model = cache(lambda: loaded(tables, job.encoder))
+
+    def embed(texts: Sequence[str]) -> Sequence[Embedding | AssetError]:
+        return model().encode([_asked(text) for text in texts])
+
+    return opened.newest(tables, embed)
 
 
 def check_query(verb: str, job: Search | Explain) -> None:
@@ -95,8 +130,11 @@ def query_segment(spec: EncoderSpec, job: Search | Explain) -> Segment:
     given += [(job.video, "video")] if job.video else []
     given += [(job.image, "image")] if job.image else []
     visuals = tuple(visual for uri, media in given for visual in _seen(uri, media, spec, job))
-    segment = Segment(0, "", "", "", "", "row", 0, 1, None, "", job.query, "query", "", {})
-    return replace(segment, visuals=visuals)
+    return replace(_asked(job.query), visuals=visuals)
+
+
+def _asked(text: str) -> Segment:
+    return Segment(0, "", "", "", "", "row", 0, 1, None, "", text, "query", "", {})
 
 
 def _seen(uri: str, media: Media, spec: EncoderSpec, job: Search | Explain) -> list[Visual]:
@@ -115,11 +153,9 @@ def _seen(uri: str, media: Media, spec: EncoderSpec, job: Search | Explain) -> l
     return [visual for part in parts if isinstance(part, Part) for visual in part.visuals]
 
 
-def _rows(tables: EncoderTables, hits: Hits) -> list[dict[str, Any]]:
+def _rows(lake: Opened, hits: Hits) -> list[dict[str, Any]]:
     ids = hits.ids[0][hits.ids[0] >= 0]
-    pooled = layout.snapshot(tables).pooled
-    rows = table.read(pooled, SHOWN, pc.field("segment_id").isin(ids)).to_pylist()
-    by_id = {row["segment_id"]: row for row in rows}
+    by_id = {row["segment_id"]: row for row in lake.rows.read(np.sort(ids), SHOWN).to_pylist()}
     return [
         {
             "rank": place + 1,
@@ -135,5 +171,4 @@ def _rows(tables: EncoderTables, hits: Hits) -> list[dict[str, Any]]:
             "text": " ".join(by_id[segment]["text"].split()),
         }
         for place, segment in enumerate(ids.tolist())
-        if segment in by_id
     ]

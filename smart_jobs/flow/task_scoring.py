@@ -19,9 +19,11 @@ from smart_jobs.flow.suite_items import Failures
 from smart_jobs.index import build
 from smart_jobs.lake import inventory
 from smart_jobs.lake.inventory import Inventory, Located
+from smart_jobs.lake.rows import Scanned
 from smart_jobs.records import UsageError
 from smart_jobs.search import ann, hybrid
 from smart_jobs.search.hybrid import Weights
+from smart_jobs.search.opened import Opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def _passed(ground: Ground, corpus: Corpus, queries: Located, count: int) -> np.
     ids, snapshot = corpus.located.ids, corpus.located.snapshot
     asked = inventory.vectors(queries.snapshot, queries.ids, queries.named())
     if ground.pages is not None:
-        rows = hybrid.stage_one(snapshot, asked, count, ids, filtered=False)
+        rows = hybrid.stage_one(Opened(snapshot, Scanned(snapshot)), asked, count, ids, filtered=False)
     else:
         stored = inventory.vectors(snapshot, ids, corpus.located.named())
         plan = build.plan(len(ids), snapshot.tables.spec.dim)

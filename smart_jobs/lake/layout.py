@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from pydantic import ValidationError
 
 from smart_jobs import schema, storage
@@ -172,3 +172,16 @@ def pinned(tables: EncoderTables, pooled: int, hidden_states: int) -> Snapshot:
         delta.open_table(tables.table_uri(schema.POOLED), pooled),
         delta.open_table(tables.table_uri(schema.HIDDEN_STATES), hidden_states),
     )
+
+
+def reopened(tables: EncoderTables, versions: Mapping[str, Mapping[str, str | int]]) -> Snapshot:
+    """The state that had these pins (`Snapshot.versions`). Raises JobError where it cannot be opened any more."""
+    numbers = [int(versions[kind.name]["version"]) for kind in (schema.POOLED, schema.HIDDEN_STATES)]
+    try:
+        found = pinned(tables, *numbers)
+    except DeltaError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise JobError(f"{tables.uri}: versions {numbers} cannot be read any more: {reason}") from error
+    if found.versions() != versions:
+        raise JobError(f"{tables.uri}: the tables were made anew since, and have other versions now")
+    return found

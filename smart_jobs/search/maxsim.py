@@ -58,18 +58,20 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
     return result
 
 
-def late_where(queries: Ragged, documents: Packed, wanted: np.ndarray, *, exact: bool = False) -> np.ndarray:
+def late_where(
+    queries: Ragged, documents: Packed, wanted: np.ndarray, digits: int = products.DIGITS, *, exact: bool = False
+) -> np.ndarray:
     """(q, n) float32: `late` where `wanted` (q, n); anything elsewhere.
 
     Where few pairs are wanted each query is scored alone with its own, of which copies are made.
     """
     if wanted.mean() > MOST:
-        return late(queries, documents, exact=exact)
+        return late(queries, documents, digits, exact=exact)
     found = np.zeros(wanted.shape, np.float32)
     for row in np.flatnonzero(wanted.any(axis=1)).tolist():
         begin, end = queries.offsets[row], queries.offsets[row + 1]
         one = Ragged(queries.values[begin:end], np.array([0, end - begin]))
-        found[row, wanted[row]] = late(one, documents.take(np.flatnonzero(wanted[row])), exact=exact)[0]
+        found[row, wanted[row]] = late(one, documents.take(np.flatnonzero(wanted[row])), digits, exact=exact)[0]
     return found
 
 

@@ -63,7 +63,8 @@ def best(queries: Ragged, blocks: Iterable[Block], k: int, weight: float = 1.0, 
 
 def _hopeful(queries: Ragged, block: Block, floor: np.ndarray, k: int, weight: float) -> np.ndarray:
     """(q, n) bool: which segments may be a place's best among the best k, where `floor` (q,) is reached already."""
-    middle = block.known + weight * maxsim.late(queries, block.documents, 1).astype(np.float64)
+    glance = maxsim.late_where(queries, block.documents, np.isfinite(block.known), 1)
+    middle = block.known + weight * glance.astype(np.float64)
     known = np.abs(np.where(np.isfinite(block.known), block.known, 0))
     spread = abs(weight) * maxsim.slack(queries, block.documents) + ROUNDING * (known + abs(weight))
     least = np.maximum(floor, [_kth(row, block.places, k) for row in middle - spread])

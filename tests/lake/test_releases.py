@@ -15,7 +15,7 @@ from smart_jobs.keys import Lake
 from smart_jobs.lake import layout, lease, libraries, table
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import JobError
-from smart_jobs.search import hybrid
+from smart_jobs.search import hybrid, opened
 from smart_jobs.settings import Status
 
 ABSENT = {schema.POOLED: ["meta", "pooled_kind"], schema.RUNS: ["libraries"], schema.FAILURES: ["detail"]}
@@ -97,7 +97,7 @@ def test_an_older_lake_has_a_status(older):
 
 def test_an_older_lake_is_searched(older):
     wanted = make_segment("b", "v1", 2, 3)
-    hits = hybrid.search(older, [embed(wanted)], 1, exhaustive=True)
+    hits = hybrid.search(opened.newest(older), [embed(wanted)], 1, exhaustive=True)
     assert hits.ids.tolist() == [[wanted.segment_id]]
     assert len(StatesReader(layout.snapshot(older)).read(hits.ids[0]).values) == len(embed(wanted).states)
 

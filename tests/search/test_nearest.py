@@ -119,3 +119,23 @@ def test_fewer_places_than_asked_for_leave_the_rest_empty():
     assert (found.ids[0] >= 0).tolist() == [True, False, False]
     assert np.isneginf(found.scores[0, 1:]).all()
     assert nearest.best(queries, [], 3).ids.tolist() == [[-1] * 3]
+
+
+@pytest.mark.skipif(not products.WHOLE, reason="no fast int8 products here")
+def test_where_each_query_has_few_candidates_no_other_pair_is_looked_at(monkeypatch):
+    queries, documents = maxsim.ragged(spread([8, 4, 6, 5], 0)), spread([5] * 60, 1)
+    known = np.full((4, 60), -np.inf, np.float32)
+    for row in range(4):
+        known[row, 9 * row : 9 * row + 12] = 0
+    pairs = []
+
+    def noting(query, packed, digits=3):
+        pairs.append((len(query.offsets) - 1) * (len(packed.offsets) - 1))
+        return late(query, packed, digits)
+
+    late = maxsim.late
+    blocks = list(blocks_of(documents, known, np.arange(60), np.arange(60), "int8", []))
+    whole = nearest.best(queries, blocks, 3, prune=False)
+    monkeypatch.setattr(maxsim, "late", noting)
+    same(nearest.best(queries, blocks, 3), whole)
+    assert sum(pairs) < 2 * 4 * 12
