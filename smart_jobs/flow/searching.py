@@ -1,7 +1,7 @@
 """A query -> its embedding -> hits with what a person needs to see them. Starts no Ray."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -19,6 +19,7 @@ from smart_jobs.flow import locate
 from smart_jobs.keys import Encoder as EncoderConfig
 from smart_jobs.lake import layout
 from smart_jobs.lake.layout import EncoderTables
+from smart_jobs.lake.lease import passed_over
 from smart_jobs.records import AssetError, Embedding, Hits, JobError, Media, Segment, UsageError, Visual
 from smart_jobs.search import ann, hybrid, opened
 from smart_jobs.search.opened import Opened
@@ -29,13 +30,16 @@ BATCH = ("columns", "out", "part_queries")
 """Keys that mean something beside `queries` alone."""
 
 
-def run(job: Search) -> dict[str, Any]:
-    """Embed the query and search, or answer a table of queries. The JSON object of `smart-jobs search`."""
+def run(job: Search, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:
+    """Embed the query and search, or answer a table of queries. The JSON object of `smart-jobs search`.
+
+    `reached` is told each `part` of a table that is done.
+    """
     _check(job)
     if job.queries is not None:
         from smart_jobs.flow import batch_search  # late: a single search starts no Ray
 
-        return batch_search.run(job)
+        return batch_search.run(job, reached)
     lake = layout.open_lake(job.lake.uri)
     tables = locate.tables_of(lake, job.encoder, job)
     for other in locate.others(lake, tables):

@@ -11,7 +11,7 @@ from smart_jobs import codec
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.lake.layout import Snapshot
 from smart_jobs.lake.rows import Rows, Scanned
-from smart_jobs.lake.states import Ragged, StatesReader
+from smart_jobs.lake.states import Ragged
 from smart_jobs.records import Embedding, Hits
 from smart_jobs.search import ann, exact, maxsim, nearest
 from smart_jobs.search.opened import Opened
@@ -53,8 +53,9 @@ def search(  # noqa: PLR0913 (what a search can be told)
     In two stages the index passes `candidates` segments on (None: as many as it was tuned for), and with `fresh` as
     many of those that came after it was built, found exactly; `exhaustive` scores every one. `where` is a SQL predicate
     over pooled's columns. Equal scores are ordered by segment id. An encoder that is multi-vector only has NaN for its
-    pooled scores, and the late score for the whole. A query's answer does not depend on those that are asked beside it;
-    where the codec stores integers, not in a single bit. Holds `HELD` bytes of states, and 4 · d bytes for each candidate of `QUERIES` queries.
+    pooled scores, and the late score for the whole. A query's answer does not depend on those that are asked beside it,
+    not in a bit where the codec stores integers. Holds `HELD` bytes of states, and 4 · d bytes for each candidate of
+    `QUERIES` queries.
 
     Raises JobError where the lake is empty, the index is not built, a text cannot be encoded, the predicate is wrong.
     """
