@@ -16,24 +16,31 @@ END = "<!-- end of what `make docs` makes -->\n"
 
 
 def tables() -> str:
-    """The tables in the order of commit, then the others, as Markdown."""
+    """The tables in the order of commit, then the others, then what is in no lake, as Markdown."""
     others = [table for table in schema.LAKE_TABLES if table not in schema.COMMIT_ORDER]
     order = ", then ".join(table.name for table in schema.COMMIT_ORDER)
     begin = f"Schema version {schema.VERSION}. A commit that touches several tables goes in this order: {order}.\n"
-    return "\n".join([begin, *map(section, [*schema.COMMIT_ORDER, *others])])
+    files = "## Files of a batch search\n\nIn the folder `out=` ([search.md](search.md)); no tables of the lake.\n"
+    return "\n".join([begin, *map(section, [*schema.COMMIT_ORDER, *others]), files, *map(section, schema.SEARCH_FILES)])
 
 
 def section(table: Table) -> str:
     """What a table is for, where it lies, its key, and a line for each column."""
-    folder = "encoders/<name>-<digest>/" if table in schema.ENCODER_TABLES else ""
     key = ", ".join(f"`{name}`" for name in table.key)
     head = [f"### {table.name}", "", table.about, ""]
-    place = [f"At `<lake>/{folder}{table.name}`; key: {key}.", ""]
+    place = [f"{_place(table)}; key: {key}.", ""]
     columns = ["| column | type | null | meaning |", "|---|---|---|---|"]
     for field in table.columns:
         null = "yes" if field.nullable else ""
         columns.append(f"| `{field.name}` | {kind(field.type)} | {null} | {table.meanings[field.name]} |")
     return "\n".join([*head, *place, *columns, ""])
+
+
+def _place(table: Table) -> str:
+    if table in schema.SEARCH_FILES:
+        return "In `part-*.parquet`" if table == schema.HITS else "In `failures-*.parquet`"
+    folder = "encoders/<name>-<digest>/" if table in schema.ENCODER_TABLES else ""
+    return f"At `<lake>/{folder}{table.name}`"
 
 
 def kind(found: pa.DataType) -> str:

@@ -38,12 +38,12 @@ def sentence(number: int) -> str:
     return " ".join(WORDS[(number * 5 + number // 7 + 3 * i) % len(WORDS)] for i in range(4)) + f" {number}"
 
 
-def segments(count: int = 60) -> list[Segment]:
-    """Documents of three pages; of three tenants, months and media, in two folders."""
+def segments(count: int = 60, folder: str | None = None) -> list[Segment]:
+    """Documents of three pages; of three tenants and media, twelve months, in two folders or the given one."""
     found = []
     for number in range(count):
         document, page = divmod(number, 3)
-        uri = f"/in/{'north' if document % 2 else 'south'}/doc{document}.pdf"
+        uri = f"/in/{folder or ('north' if document % 2 else 'south')}/doc{document}.pdf"
         meta = {"tenant": TENANTS[document % 3], "date": f"2026-{1 + document % 12:02d}-15"}
         made = make_segment(uri, "v", page, 3, sentence(number))
         found.append(replace(made, page=page + 1, meta=meta, media=MEDIA[document % 3]))

@@ -145,11 +145,13 @@ class Worker:
         storage.write_bytes(storage.join(self._order.out, batch_plan.RECALL), json.dumps(said).encode())
 
     def _write(self, number: int, found: pa.Table, failures: list[dict[str, Any]]) -> None:
+        """The failures first; those of an attempt that was cut off go, where there are none any more."""
+        uri, names = batch_plan.failures_uri(self._order.out, number), schema.QUERY_FAILURES.columns.names
         if failures:
-            names = schema.QUERY_FAILURES.columns.names
             rows = [{name: row[name] for name in names} for row in failures]
-            table = pa.Table.from_pylist(rows, schema=schema.QUERY_FAILURES.columns)
-            _write(batch_plan.failures_uri(self._order.out, number), table)
+            _write(uri, pa.Table.from_pylist(rows, schema=schema.QUERY_FAILURES.columns))
+        else:
+            storage.delete(uri)
         _write(batch_plan.part_uri(self._order.out, number), found)
 
 

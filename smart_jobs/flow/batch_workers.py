@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from smart_jobs.flow import cluster
 from smart_jobs.flow.batch_part import Done, Order, Worker
@@ -64,10 +64,11 @@ def _next(waiting: dict[Any, Any], free: deque[Any]) -> Done:
     free.append(waiting.pop(ready))
     try:
         done: Done = ray.get(ready)
+    except RayTaskError as error:
+        if isinstance(error.cause, JobError | OSError):
+            raise error.cause from error
+        raise
     except RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, JobError | OSError):
-            raise cause from error
         first = str(error).strip().splitlines()[0]
-        raise JobError(f"search: a part failed on the cluster: {first}; what is done stays, run it again") from error
+        raise JobError(f"search: workers keep dying: {first}; what is done stays, run it again") from error
     return done

@@ -106,6 +106,15 @@ def test_a_part_that_is_done_again_gives_the_same_bytes(tmp_path, lake, tiny_enc
     assert not list((tmp_path / "out" / "_inflight").iterdir())
 
 
+def test_failures_of_an_attempt_that_was_cut_off_are_not_left_behind(tmp_path, lake, tiny_encoder):
+    """A query that could not be read then, and can now."""
+    asked = job(lake, tiny_encoder, ask(tmp_path / "asked.jsonl", [{"id": "a", "text": "a river"}]), tmp_path / "out")
+    begun(asked)
+    (tmp_path / "out" / "failures-00000.parquet").write_bytes(b"of the attempt")
+    answered(asked)
+    assert {*files(tmp_path / "out")} == {"_search.json", "_recall.json", "part-00000.parquet"}
+
+
 def test_a_part_of_bad_queries_alone_needs_no_model(tmp_path, lake, tiny_encoder):
     table = ask(tmp_path / "asked.jsonl", [{"id": n, "text": " "} for n in range(3)])
     worker, [done] = answered(job(lake, tiny_encoder, table, tmp_path / "out"))
