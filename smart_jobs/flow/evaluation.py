@@ -9,10 +9,10 @@ from typing import Any, cast
 from smart_jobs import codec, progress, storage
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
-from smart_jobs.evaluate import sweeps, views
-from smart_jobs.evaluate.tasks import Suite, Task
+from smart_jobs.evaluate import check, opening, sweeps, views
+from smart_jobs.evaluate.tasks import Suite
 from smart_jobs.evaluate.views import View
-from smart_jobs.flow import evaluation_rows, evaluation_summary, suite_items, suites, task_scoring
+from smart_jobs.flow import evaluation_rows, evaluation_summary, suite_items, task_scoring
 from smart_jobs.flow.bringing import Options
 from smart_jobs.flow.candidates import PAGE
 from smart_jobs.flow.evaluation_rows import Run
@@ -32,7 +32,7 @@ BEIR_CANDIDATES = 200
 
 def run(job: Evaluate, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:
     """Score the suite that a config names. The JSON object of `smart-jobs evaluate`."""
-    return of_suite(job, suites.opened(job.suite, job.encoder.family), reached)
+    return of_suite(job, opening.opened(job.suite, job.encoder.family), reached)
 
 
 def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passed_over) -> dict[str, Any]:
@@ -78,20 +78,9 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
 
 
 def dry_run(job: Evaluate) -> dict[str, Any]:
-    """What would be encoded and scored: what the suite says of itself where it can, else counts."""
-    suite = suites.opened(job.suite, job.encoder.family)
-    if isinstance(suite, suites.Checked):
-        return {"dry_run": True, "suite": suite.name, **suite.check()}
-    tasks = {name: _counted(suite.load(name)) for name in suite.tasks()}
-    return {"dry_run": True, "suite": suite.name, "tasks": tasks}
-
-
-def _counted(task: Task) -> dict[str, Any]:
-    return {
-        "queries": len(task.queries),
-        "candidates": len(task.candidates) or "the lake's pages",
-        "relevant": sum(len(query.relevant) for query in task.queries),
-    }
+    """What there is of the suite, what is missing, and what would be encoded: its data check."""
+    suite = opening.opened(job.suite, job.encoder.family)
+    return {"dry_run": True, **check.check(suite).as_json()}
 
 
 def _tables(job: Evaluate, lake: Lake, spec: EncoderSpec) -> tuple[EncoderTables, EncoderTables | None]:

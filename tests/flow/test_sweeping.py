@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from evaluating import Made, EVERYTHING, OWN, assert_hits, by_hand, embeddings, job, stored
+from evaluating import EVERYTHING, OWN, Made, assert_hits, by_hand, embeddings, job, stored
 
 from smart_jobs import schema, storage
 from smart_jobs.flow import evaluation
