@@ -1,7 +1,7 @@
 """Rankings with deterministic ties, and the measures of a ranking as trec_eval defines them."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ NOT_RETRIEVED = int(np.float32(np.inf).view(np.int32))
 """A score of -inf among the keys that are sorted."""
 
 
-def tie_break(names: Iterable[Name], query: str) -> np.ndarray:
+def tie_break(names: Sequence[Name], query: str) -> np.ndarray:
     """What puts candidates of equal score in order, (n,) uint64, the smallest first: a hash of query and name.
 
     blake2b of 8 bytes, read as a big-endian number, over the `query`'s key, NUL, the name, NUL, in UTF-8; a whole
@@ -57,11 +57,14 @@ def _ranked(scores: np.ndarray, names: Sequence[Name], query: str, depth: int) -
         packed = packed[packed <= last | 0xFFFFFFFF]  # with all that tie with the last
     packed.sort()
     order, keys = packed & 0xFFFFFFFF, packed >> 32
-    same = np.pad(keys[1:] == keys[:-1], 1)
-    tied = np.flatnonzero((same[1:] | same[:-1]) & (keys < NOT_RETRIEVED))
-    if len(tied):
+    equal = np.flatnonzero(keys[1:] == keys[:-1])
+    equal = equal[keys[equal] < NOT_RETRIEVED]
+    if len(equal):
+        ties = np.zeros(len(order), bool)
+        ties[equal] = ties[equal + 1] = True
+        tied = np.flatnonzero(ties)
         among = order[tied]
-        hashes = tie_break((names[i] for i in among.tolist()), query)
+        hashes = tie_break([names[i] for i in among.tolist()], query)
         order[tied] = among[np.lexsort((among, hashes, keys[tied]))]
     return order[:depth]
 
@@ -123,7 +126,6 @@ def evaluate(
     only dilute the mean. Raises ValueError where a score is NaN or not float32.
     """
     columns = {name: column for column, name in enumerate(candidate_ids)}
-    ranked = rank(scores, candidate_ids, dataset)
     measured: dict[str, dict[str, float]] = {}
     for row, query in enumerate(query_ids):
         positive = {name: grade for name, grade in qrels.get(query, {}).items() if grade > 0}
@@ -132,7 +134,8 @@ def evaluate(
         grades = np.zeros(len(candidate_ids))
         for name in positive.keys() & columns.keys():
             grades[columns[name]] = positive[name]
-        retrieved = ranked[row][scores[row, ranked[row]] > -np.inf]
+        ranked = rank(scores[row : row + 1], candidate_ids, dataset, first=row)[0]
+        retrieved = ranked[scores[row, ranked] > -np.inf]
         measured[query] = measure(grades[retrieved], np.array(list(positive.values())))
     return measured
 

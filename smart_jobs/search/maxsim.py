@@ -4,6 +4,8 @@ Ragged means that nothing is padded: a padded 0 would beat every negative simila
 """
 
 import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -39,27 +41,43 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
     one document or query longer than a tile takes.
     """
     result = np.empty((len(queries.offsets) - 1, len(documents.offsets) - 1), np.float32)
-    blocks = [
-        (first, last, products.tokens(queries.values[begin:end], documents.codec, digits, exact=exact))
-        for first, last in runs(queries.offsets, TILE_COLUMNS // digits)
-        for begin, end in [queries.offsets[[first, last]].tolist()]
-    ]
-    widest = max((tokens.columns.shape[1] for _, _, tokens in blocks), default=1)
+    tokens = functools.partial(products.tokens, kind=documents.codec, digits=digits, exact=exact)
+    blocks = [_Asked.of(queries, *run, tokens) for run in runs(queries.offsets, TILE_COLUMNS // digits)]
+    widest = max((asked.tokens.columns.shape[1] for asked in blocks), default=1)
     most = _tile_tokens(documents, widest)
-    space = products.Space.of(most * widest, documents.codec, exact=exact)
+    space, sizes = products.Space.of(most * widest, documents.codec, exact=exact), np.diff(documents.offsets)
     for begin, end in runs(documents.offsets, most):
-        bounds = documents.offsets[begin : end + 1]
-        starts = range(bounds[0], bounds[-1], most)
-        tiles = [products.tile(documents, at, min(at + most, bounds[-1]), exact=exact) for at in starts]
-        for first, last, tokens in blocks:
-            found = (products.product(tile, tokens, space) for tile in tiles)  # of several documents, or several of one
-            parts = (_best(part, np.diff(bounds).clip(max=len(part)).tolist()) for part in found)
-            best = functools.reduce(torch.maximum, parts) * tokens.steps
-            begins = queries.offsets[first : last + 1]
-            each = best[:, : begins[-1] - begins[0]].cpu().numpy().astype(np.float64)
-            sums = np.add.reduceat(each, begins[:-1] - begins[0], axis=1)
-            result[first:last, begin:end] = (sums / np.diff(begins)).T
+        low, high = documents.offsets[[begin, end]].tolist()
+        tiles = [products.tile(documents, at, min(at + most, high), exact=exact) for at in range(low, high, most)]
+        parts = [sizes[begin:end].tolist()] if len(tiles) == 1 else [[len(tile.values)] for tile in tiles]
+        for asked in blocks:  # tiles are of several documents, or several of one
+            found = (products.product(tile, asked.tokens, space) for tile in tiles)
+            best = functools.reduce(torch.maximum, map(_best, found, parts))
+            result[asked.first : asked.last, begin:end] = asked.means(best)
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Queries first ... last, their tokens, where each query's begin, and how many it has."""
+
+    first: int
+    last: int
+    tokens: products.Tokens
+    starts: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, queries: Ragged, first: int, last: int, tokens: Callable[[np.ndarray], products.Tokens]) -> "_Asked":
+        bounds = queries.offsets[first : last + 1]
+        values = queries.values[bounds[0] : bounds[-1]]
+        return cls(first, last, tokens(values), bounds[:-1] - bounds[0], np.diff(bounds))
+
+    def means(self, best: torch.Tensor) -> np.ndarray:
+        """(q, n) of what each document has at best for each token, (n, tokens) in steps."""
+        each = (best * self.tokens.steps)[:, : self.counts.sum()].cpu().numpy().astype(np.float64)
+        found: np.ndarray = (np.add.reduceat(each, self.starts, axis=1) / self.counts).T
+        return found
 
 
 def late_where(queries: Ragged, documents: Packed, wanted: np.ndarray, *, exact: bool = False) -> np.ndarray:
@@ -90,7 +108,8 @@ def slack(queries: Ragged, documents: Packed) -> np.ndarray:
     """
     counts = np.diff(queries.offsets)
     missing = np.add.reduceat(products.lost(queries.values), queries.offsets[:-1]) / counts
-    longest = np.maximum.reduceat(products.lengths(documents), documents.offsets[:-1])
+    factors = np.maximum.reduceat(documents.factors.astype(np.float32), documents.offsets[:-1])
+    longest = products.lengths(factors, documents.dim, documents.codec)
     return (np.outer(missing, longest) + ROUNDING * longest).astype(np.float32)
 
 

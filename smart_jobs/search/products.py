@@ -93,13 +93,13 @@ def lost(values: np.ndarray) -> np.ndarray:
     return norms
 
 
-def lengths(documents: Packed) -> np.ndarray:
-    """(Σn,) float64: what no decoded state's norm exceeds, of a codec with factors.
+def lengths(factors: np.ndarray, dim: int, kind: Codec) -> np.ndarray:
+    """What no decoded state's norm exceeds, float64, of states with these factors; it grows with the factor.
 
     A unit vector and its distance to the state, no element being off by more than half a step; a sign is 1 in each.
     """
-    steps: np.ndarray = np.sqrt(documents.dim) * documents.factors.astype(np.float64)
-    return steps if documents.codec == "binary" else 1 + (0.5 + 7 * 2**-11) * steps
+    steps: np.ndarray = np.sqrt(dim) * factors.astype(np.float64)
+    return steps if kind == "binary" else 1 + (0.5 + 7 * 2**-11) * steps
 
 
 @dataclass(frozen=True, slots=True)

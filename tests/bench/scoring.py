@@ -79,8 +79,8 @@ def whole(lake: making.Lake, options: Any) -> None:
     pairs = Pairs.all(options.queries, options.documents)
     tokens = int(queries.tokens.sum()), int(documents.tokens.sum())
     work, size = cuts.work(queries, documents, pairs), codec.size(tokens[1], options.dim, "int8")
-    print(f"{options.queries:,} queries of {tokens[0]:,} tokens x {options.documents:,} documents of {tokens[1]:,}, "
-          f"d = {options.dim}, int8: {size / 1e6:,.0f} MB; {work / 1e12:.2f} T multiplications", flush=True)  # fmt: skip
+    sides = f"{options.queries:,} queries of {tokens[0]:,} tokens x {options.documents:,} documents of {tokens[1]:,}"
+    print(f"{sides}, d = {options.dim}, int8: {size / 1e6:,.0f} MB; {work / 1e12:.2f} T multiplications", flush=True)
     cutting = list(cuts.cut(queries, documents, pairs))
     with Scorer(Cluster(cpus=2), [lake.tables.lake]) as scorer:
         scorer._connect()
@@ -94,8 +94,9 @@ def whole(lake: making.Lake, options: Any) -> None:
     here = parts.score(cutting[0].part).late[0]
     assert (here == found.late[0, cutting[0].places]).all()
     assert (swept.late[0] == found.late[0]).all()
-    print(f"{len(cutting)} parts on 2 workers: {alone:.1f} s, {work / alone / 1e9:,.0f} G multiplications a second; with "
-          f"binary codes beside {both:.1f} s; {memory}; load {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
+    rate = f"{alone:.1f} s, {work / alone / 1e9:,.0f} G multiplications a second"
+    print(f"{len(cutting)} parts on 2 workers: {rate}; with binary codes beside {both:.1f} s; {memory}; "
+          f"load {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
 
 
 def spread(some: Sequence[cuts.Cut]) -> None:

@@ -42,7 +42,7 @@ def test_no_decoded_state_is_longer_than_said(name, m, n, dim, seed):
     documents = [rows(m, dim, seed), rows(n, dim, seed + 1)]
     found = [codec.decode(codec.encode(part, name), *part.shape, name) for part in documents]
     norms = np.linalg.norm(np.concatenate(found).astype(np.float64), axis=1)
-    assert (norms <= products.lengths(pack(documents, name)) * (1 + 1e-6)).all()
+    assert (norms <= products.lengths(pack(documents, name).factors, dim, name) * (1 + 1e-6)).all()
 
 
 @pytest.mark.parametrize("name", codec.FACTORS)
