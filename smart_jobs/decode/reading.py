@@ -32,8 +32,8 @@ def read(asset: Asset, *, files: bool) -> Read:
     was listed.
     """
     if asset.media != "row":
-        content = _bytes(asset.uri, asset.stamp)
-        return Read(replace(asset, media=media_inside(asset.uri, content)), content_version(content), (content,))
+        found = content(asset.uri, asset.stamp)
+        return Read(replace(asset, media=media_inside(asset.uri, found)), content_version(found), (found,))
     said = sources.said_by(asset)
     if not (files and asset.files):
         return Read(asset, said, ())
@@ -46,23 +46,23 @@ def read(asset: Asset, *, files: bool) -> Read:
 
 def _contents(files: tuple[Attached, ...]) -> tuple[bytes, ...]:
     if len(files) == 1:
-        return (_bytes(files[0].uri, files[0].stamp),)
+        return (content(files[0].uri, files[0].stamp),)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return tuple(pool.map(lambda file: _bytes(file.uri, file.stamp), files))
+        return tuple(pool.map(lambda file: content(file.uri, file.stamp), files))
 
 
-def _bytes(uri: str, stamp: str) -> bytes:
+def content(uri: str, stamp: str) -> bytes:
     """All bytes from one handle; raises AssetError `changed` where the file is not the one that was listed."""
     try:
         if (cell := cells.named(uri)) is not None:
             return _of_cell(cell, stamp)
-        content = storage.read_bytes(uri)
+        found = storage.read_bytes(uri)
         info = storage.info(uri)
     except (OSError, UsageError) as error:  # a row may name a store that nothing here serves
         raise AssetError("read_error", " ".join(str(error).split())[:500], "read") from error
-    if info.stamp != stamp or len(content) != info.size:
+    if info.stamp != stamp or len(found) != info.size:
         raise _changed(uri, stamp, info)
-    return content
+    return found
 
 
 def _of_cell(cell: Cell, stamp: str) -> bytes:

@@ -1,8 +1,11 @@
 """Which suite a config names."""
 
+from collections.abc import Sequence
+
 from smart_jobs import storage
 from smart_jobs.evaluate import tasks
 from smart_jobs.evaluate.beir import Beir
+from smart_jobs.evaluate.completeness import Expected
 from smart_jobs.evaluate.folders import Folders
 from smart_jobs.evaluate.mmeb import suite
 from smart_jobs.evaluate.pairs import Pairs
@@ -19,3 +22,8 @@ def opened(keys: Suite, family: Family) -> tasks.Suite:
     if keys.name == "pairs":
         return Pairs(root, keys.tasks)
     return Beir(root, keys.split, keys.candidates == "lake", keys.tasks)
+
+
+def promised(of: tasks.Suite) -> Sequence[Expected]:
+    """Every task that the whole suite has, whichever are asked for; none where its authors state nothing."""
+    return of.promised() if isinstance(of, suite.MMEB) else ()

@@ -9,6 +9,7 @@ from smart_jobs.evaluate.page_style import STYLE
 from smart_jobs.evaluate.report import Estimate, Example, MeanPart, Report, Shown, TaskPart
 
 TITLES = {"pooled": "pooled", "late": "late", "hybrid": "hybrid", "two_stage": "two-stage"}
+TASK = ("task", "queries", "candidates")
 NONE = "&ndash;"
 LONGEST = 400
 """Characters of a text that are shown."""
@@ -20,10 +21,10 @@ def page(report: Report) -> str:
         f"<h1>{escape(report.suite)} <small>{escape(report.encoder)}</small></h1>",
         _facts(report),
         "<h2>Means</h2>",
-        _table(_heads("mean of", report), [_mean_row(part, report) for part in report.means]),
+        _table(_heads(["mean of"], report), [_mean_row(part, report) for part in report.means]),
         _curves(report),
         "<h2>Tasks</h2>",
-        _table(_heads("task", report), _task_rows(report)),
+        _table(_heads(TASK, report), _task_rows(report)),
         "<h2>Failures</h2>",
         _failures(report.tasks),
         _worst(report.tasks),
@@ -40,20 +41,12 @@ def _facts(report: Report) -> str:
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in rows)}</dl>"
 
 
-def _heads(first: str, report: Report) -> list[str]:
-    return [
-        first,
-        "queries",
-        "candidates",
-        *(TITLES[name] for name in report.scorings),
-        "hybrid - pooled",
-        "",
-        *report.peers,
-    ]
+def _heads(first: Sequence[str], report: Report) -> list[str]:
+    return [*first, *(TITLES[name] for name in report.scorings), "hybrid - pooled", "", *report.peers]
 
 
 def _table(heads: Sequence[str], rows: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    head = "".join(f"<th>{escape(text.replace('_', ' '))}</th>" for text in heads)
     return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
@@ -61,7 +54,7 @@ def _mean_row(part: MeanPart, report: Report) -> str:
     whole = part.there == part.of
     said = str(part.of) if whole else f"{part.there} of {part.of}: no mean of all"
     name = f"{escape(part.name)} <small>({escape(said)})</small>"
-    return f"<tr{'' if whole else ' class=partial'}><th>{name}</th><td></td><td></td>{_cells(part, report)}</tr>"
+    return f"<tr{'' if whole else ' class=partial'}><th>{name}</th>{_cells(part, report)}</tr>"
 
 
 def _task_row(task: TaskPart, report: Report) -> str:
@@ -71,8 +64,8 @@ def _task_row(task: TaskPart, report: Report) -> str:
     name += f" <small>{escape(task.primary)}</small>"
     if task.unlike_expected:
         name += f"<br><small class=warn>{escape(task.unlike_expected)}</small>"
-    if task.failures:
-        name += f"<br><small class=warn>{len(task.failures):,} not encoded</small>"
+    if task.failed:
+        name += f"<br><small class=warn>{task.failed:,} not encoded</small>"
     return f"<tr><th>{name}</th><td>{task.queries:,}</td><td>{task.candidates:,}</td>{_cells(task, report)}</tr>"
 
 
@@ -89,13 +82,18 @@ def _reach(report: Report) -> float:
     """How far the scale of gains goes on both sides: to the furthest end of any interval."""
     parts: list[MeanPart | TaskPart] = [*report.means, *report.tasks]
     gains = [part.gain for part in parts if part.gain is not None]
-    return max((abs(end) for gain in gains for end in (gain.low, gain.high)), default=0.0) or 0.01
+    ends = [abs(end) for gain in gains for end in (gain.low, gain.high) if end is not None]
+    return max(ends, default=0.0) or 0.01
 
 
 def _score(score: Estimate | None, best: float | None) -> str:
     if score is None:
         return f"<td>{NONE}</td>"
-    said = f"95 %: {100 * score.low:.2f} to {100 * score.high:.2f}"
+    said = (
+        "no interval"
+        if score.low is None or score.high is None
+        else (f"95 %: {100 * score.low:.2f} to {100 * score.high:.2f}")
+    )
     mark = " class=best" if score.value == best else ""
     return f'<td{mark} title="{said}">{_points(score.value)}</td>'
 
@@ -105,7 +103,9 @@ def _points(value: float | None) -> str:
 
 
 def _interval(gain: Estimate | None, reach: float) -> str:
-    return "" if gain is None else charts.interval(gain.value, gain.low, gain.high, reach)
+    if gain is None or gain.low is None or gain.high is None:
+        return ""
+    return charts.interval(gain.value, gain.low, gain.high, reach)
 
 
 def _curves(report: Report) -> str:
@@ -123,13 +123,15 @@ def _grouped(tasks: Sequence[TaskPart]) -> dict[str, list[TaskPart]]:
 def _task_rows(report: Report) -> list[str]:
     rows: list[str] = []
     for category, tasks in _grouped(report.tasks).items():
-        rows.append(f"<tr class=group><th colspan={len(_heads('', report))}>{escape(category)}</th></tr>")
+        rows.append(f"<tr class=group><th colspan={len(_heads(TASK, report))}>{escape(category)}</th></tr>")
         rows += [_task_row(task, report) for task in tasks]
     return rows
 
 
 def _failures(tasks: Sequence[TaskPart]) -> str:
     rows = [f"<li>{escape(task.name)}: {escape(line)}</li>" for task in tasks for line in task.failures]
+    rows += [f"<li>{escape(task.name)}: and {task.failed - len(task.failures):,} more</li>" for task in tasks
+             if task.failed > len(task.failures)]  # fmt: skip
     return f"<ul>{''.join(rows)}</ul>" if rows else "<p>None: every query and candidate was encoded.</p>"
 
 

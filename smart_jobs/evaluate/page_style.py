@@ -12,7 +12,7 @@ dt { color: var(--quiet); } dd { margin: 0; }
 .wide { overflow-x: auto; margin-bottom: 1.2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: middle; }
-thead th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
+thead th { color: var(--quiet); font-weight: 600; max-width: 6rem; vertical-align: bottom; }
 th:first-child { text-align: left; min-width: 16rem; font-weight: 500; }
 .examples td, .examples th { text-align: left; vertical-align: top; max-width: 22rem; overflow-wrap: anywhere; }
 .examples th:first-child { min-width: 4rem; }

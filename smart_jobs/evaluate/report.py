@@ -8,11 +8,11 @@ SCORINGS = ("pooled", "late", "hybrid", "two_stage")
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over queries with its 95 % interval: fractions, or a difference of two."""
+    """A mean over queries with its 95 % interval: fractions, or a difference of two. One query has no interval."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Example:
 class TaskPart:
     """One task. `scores` by scoring, None where the encoder has none; `gain` is hybrid - pooled, paired by query.
 
-    `published` are others' scores of the same measure, fractions by name. `failures` are lines for people.
+    `published` are others' scores of the same measure, fractions by name. `failures` are lines
+    for people of the first of the `failed` queries and candidates.
     """
 
     name: str
@@ -54,8 +55,8 @@ class TaskPart:
     published: Mapping[str, float] = field(default_factory=dict)
     unlike_expected: str = ""
     failures: Sequence[str] = ()
+    failed: int = 0
     examples: Sequence[Example] = ()
-    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

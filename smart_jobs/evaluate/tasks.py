@@ -64,6 +64,7 @@ class Task:
     No candidates: they are the pages of a lake. `measures` says whose definitions hold, `primary` which measure counts;
     `graded` whether grades differ in meaning, or are all the same. `category` and `modality` are what means are made
     over. `expected` are the counts of queries and candidates (of the whole pool) that the suite's authors state.
+    `published` are others' scores of the primary measure, fractions by name.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Task:
     category: str = ""
     modality: str = ""
     expected: Mapping[Literal["queries", "candidates"], int] = field(default_factory=dict)
+    published: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def local(self) -> bool:

@@ -16,6 +16,7 @@ from smart_jobs.flow import evaluation_rows, evaluation_summary, suite_items, ta
 from smart_jobs.flow.bringing import Options
 from smart_jobs.flow.candidates import PAGE
 from smart_jobs.flow.evaluation_rows import Run
+from smart_jobs.flow.reporting import Reporter
 from smart_jobs.flow.score_parts import Scorer
 from smart_jobs.flow.sweeping import Swept
 from smart_jobs.flow.task_scoring import Ground
@@ -53,6 +54,7 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
     _check(ground, suite, job.lake.uri)
     held = _held(job, suite, lake, ground, looks[0], summary.encoded)
     swept = Swept(job, pages or tables, looks) if job.sweep.wanted else None
+    reporter = Reporter(suite, held)
     tasks: dict[str, dict[str, Any]] = {}
     with Scorer(job.cluster, list(dict.fromkeys((lake, tables.lake)))) as scorer:
         for name in suite.tasks():
@@ -60,10 +62,13 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
             results = task_scoring.results(found, held.weights.of(spec), spec.pooled_kind)
             evaluation_rows.store(held, found, results)
             tasks[name] = evaluation_summary.of_task(found, results, held.candidates)
+            reporter.add(found, results)
             if swept is not None:
                 swept.add(found)
             progress.say(evaluation_summary.line(name, len(tasks), len(suite.tasks()), tasks[name]))
             reached(f"scored {name}")
+    seconds = round(time.monotonic() - start, 3)
+    written = reporter.finish(summary.encoded, summary.failures, seconds)
     return {
         "suite": suite.name,
         "run_id": held.run_id,
@@ -73,7 +78,8 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
         **({} if swept is None else {"sweep": swept.finish(lake, held.run_id)}),
         "encoded": summary.encoded,
         "failures": summary.failures,
-        "seconds": round(time.monotonic() - start, 3),
+        **written,
+        "seconds": seconds,
     }
 
 

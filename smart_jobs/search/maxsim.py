@@ -4,7 +4,6 @@ Ragged means that nothing is padded: a padded 0 would beat every negative simila
 """
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 
 from smart_jobs import codec
 from smart_jobs.lake.states import Packed, Ragged, runs
+from smart_jobs.records import Codec
 from smart_jobs.search import products
 
 TILE_BYTES, TILE_TOKENS = 4 << 20, 4096
@@ -41,11 +41,12 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
     one document or query longer than a tile takes.
     """
     result = np.empty((len(queries.offsets) - 1, len(documents.offsets) - 1), np.float32)
-    tokens = functools.partial(products.tokens, kind=documents.codec, digits=digits, exact=exact)
-    blocks = [_Asked.of(queries, *run, tokens) for run in runs(queries.offsets, TILE_COLUMNS // digits)]
+    blocks = [_Asked.of(queries, first, last, documents.codec, digits, exact=exact)
+              for first, last in runs(queries.offsets, TILE_COLUMNS // digits)]  # fmt: skip
     widest = max((asked.tokens.columns.shape[1] for asked in blocks), default=1)
     most = _tile_tokens(documents, widest)
-    space, sizes = products.Space.of(most * widest, documents.codec, exact=exact), np.diff(documents.offsets)
+    space = products.Space.of(most * widest, documents.codec, exact=exact)
+    sizes = np.diff(documents.offsets)
     for begin, end in runs(documents.offsets, most):
         low, high = documents.offsets[[begin, end]].tolist()
         tiles = [products.tile(documents, at, min(at + most, high), exact=exact) for at in range(low, high, most)]
@@ -55,29 +56,6 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
             best = functools.reduce(torch.maximum, map(_best, found, parts))
             result[asked.first : asked.last, begin:end] = asked.means(best)
     return result
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Queries first ... last, their tokens, where each query's begin, and how many it has."""
-
-    first: int
-    last: int
-    tokens: products.Tokens
-    starts: np.ndarray
-    counts: np.ndarray
-
-    @classmethod
-    def of(cls, queries: Ragged, first: int, last: int, tokens: Callable[[np.ndarray], products.Tokens]) -> "_Asked":
-        bounds = queries.offsets[first : last + 1]
-        values = queries.values[bounds[0] : bounds[-1]]
-        return cls(first, last, tokens(values), bounds[:-1] - bounds[0], np.diff(bounds))
-
-    def means(self, best: torch.Tensor) -> np.ndarray:
-        """(q, n) of what each document has at best for each token, (n, tokens) in steps."""
-        each = (best * self.tokens.steps)[:, : self.counts.sum()].cpu().numpy().astype(np.float64)
-        found: np.ndarray = (np.add.reduceat(each, self.starts, axis=1) / self.counts).T
-        return found
 
 
 def late_where(queries: Ragged, documents: Packed, wanted: np.ndarray, *, exact: bool = False) -> np.ndarray:
@@ -93,6 +71,29 @@ def late_where(queries: Ragged, documents: Packed, wanted: np.ndarray, *, exact:
         one = Ragged(queries.values[begin:end], np.array([0, end - begin]))
         found[row, wanted[row]] = late(one, documents.take(np.flatnonzero(wanted[row])), exact=exact)[0]
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Queries first ... last, their tokens, where each query's begin, and how many it has."""
+
+    first: int
+    last: int
+    tokens: products.Tokens
+    starts: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, queries: Ragged, first: int, last: int, kind: Codec, digits: int, *, exact: bool) -> "_Asked":
+        bounds = queries.offsets[first : last + 1]
+        tokens = products.tokens(queries.values[bounds[0] : bounds[-1]], kind, digits, exact=exact)
+        return cls(first, last, tokens, bounds[:-1] - bounds[0], np.diff(bounds))
+
+    def means(self, best: torch.Tensor) -> np.ndarray:
+        """(q, n) of what each document has at best for each token, (n, tokens) in steps."""
+        each = (best * self.tokens.steps)[:, : self.counts.sum()].cpu().numpy().astype(np.float64)
+        found: np.ndarray = (np.add.reduceat(each, self.starts, axis=1) / self.counts).T
+        return found
 
 
 def _tile_tokens(documents: Packed, columns: int) -> int:

@@ -34,7 +34,8 @@ def a_report():
     first = TaskPart("Task-A/1", "CLS", "image", "hit@1", 1000, 20, scores, Estimate(0.125, 0.05, 0.2),
                      {"peer": 0.61}, examples=(example,))  # fmt: skip
     second = TaskPart("Task B", "QA", "image", "hit@1", 3, 1234, {**scores, "pooled": None}, None,
-                      unlike_expected="3 queries, 1,000 expected", failures=(f"cat.jpg: damaged {EVIL}",))  # fmt: skip
+                      unlike_expected="3 queries, 1,000 expected",
+                      failures=(f"cat.jpg: damaged {EVIL}",), failed=3)  # fmt: skip
     means = [MeanPart("image", 2, 36, scores, Estimate(-0.01, -0.02, 0.01)), MeanPart("CLS", 1, 1, scores)]
     curves = {"image": [(0.0, 0.5), (0.5, 0.7), (1.0, 0.6)], EVIL: [(0.0, 0.4), (1.0, float("nan"))]}
     return Report("mmeb_v2", "20260101T000000-abc", f"model {EVIL}", [("cost", EVIL)], means, [first, second], curves)
@@ -91,6 +92,7 @@ def test_nothing_is_fetched_and_no_script_runs():
 
 
 def test_what_is_not_encoded_is_named():
+    assert "Task B: and 2 more" in page.page(a_report())
     assert "Task B: cat.jpg: damaged &lt;script&gt;" in page.page(a_report())
 
 

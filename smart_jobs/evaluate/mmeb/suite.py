@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from smart_jobs import storage
+from smart_jobs.evaluate.completeness import Expected
 from smart_jobs.evaluate.mmeb import annotations, choices, definition, remarks
 from smart_jobs.evaluate.mmeb.definition import Record
 from smart_jobs.evaluate.mmeb.dialect import Dialect
@@ -25,16 +26,21 @@ DIALECTS: Mapping[Profile, Dialect] = {"qwen": Qwen(), "vlm2vec": VLM2Vec()}
 
 @dataclass(frozen=True)
 class MMEB:
-    """The benchmark in a folder, as one profile words it. `records` are the tasks that are asked for."""
+    """The benchmark in a folder, as one profile words it: the `whole` of it, and the `records` that are asked for."""
 
     root: str
     profile: Profile
+    whole: Mapping[str, Record]
     records: Mapping[str, Record]
     name: str = definition.NAME
 
     def tasks(self) -> Sequence[str]:
         """In the order of the leaderboard's files: images, videos, visual documents."""
         return tuple(self.records)
+
+    def promised(self) -> Sequence[Expected]:
+        """All tasks of the benchmark, whichever are asked for, as its authors state them."""
+        return [_promised(record) for record in self.whole.values()]
 
     def source(self, task: str) -> Source:
         """What there is of a task. Raises UsageError where its annotations are not there."""
@@ -68,7 +74,7 @@ def opened(keys: Keys, family: Family) -> MMEB:
             raise UsageError(f"suite.tasks: {name} is no task, category or modality{_nearest(name, records)}")
     wanted = {key: record for key, record in records.items() if not keys.tasks or record.named(keys.tasks)}
     profile: Profile = keys.profile or ("vlm2vec" if family == "vlm2vec" else "qwen")
-    return MMEB(storage.absolute(keys.path), profile, wanted)
+    return MMEB(storage.absolute(keys.path), profile, records, wanted)
 
 
 def _nearest(name: str, records: Mapping[str, Record]) -> str:
@@ -87,7 +93,14 @@ def loaded(source: Source, dialect: Dialect) -> Task:
         queries.append(pool.query(str(number), pair))
     pool.offer(parsed.corpus, captioned=False)
     return Task(record.key, queries, pool.items, "mmeb", record.primary, record.graded, record.category,
-                record.modality, _stated(record, len(pool.items)))  # fmt: skip
+                record.modality, _stated(record, len(pool.items)),
+                {name: score / 100 for name, score in record.scores.items()})  # fmt: skip
+
+
+def _promised(record: Record) -> Expected:
+    pool = (min(record.pool), max(record.pool)) if record.pool else None
+    own = record.per_query if record.ranking == "local" else pool
+    return Expected(record.key, (record.category, record.modality), record.queries, own)
 
 
 def _stated(record: Record, found: int) -> Mapping[Literal["queries", "candidates"], int]:
