@@ -35,6 +35,7 @@ bench: $(READY)
 	$(RUN) -m tests.bench.ranking
 	$(RUN) -m tests.bench.measures
 	$(RUN) -m tests.bench.batch
+	$(RUN) -m tests.bench.scoring
 
 faults: $(READY)
 	@for seed in $$(seq 1 $(or $(TIMES),10)); do \

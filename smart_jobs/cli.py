@@ -25,12 +25,13 @@ DONE, FAILED, USAGE, WITH_FAILURES = 0, 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A job: its config, the module of flow/ that does it, how its result looks to a person, and its exit code."""
+    """A job: its config, the module of flow/ that does it, how its results look to a person, and its exit code."""
 
     model: type[Strict]
     module: str
     show: Callable[[dict[str, Any]], str]
     code: Callable[[dict[str, Any]], int] = lambda _result: DONE
+    show_dry: Callable[[dict[str, Any]], str] = render.plain
 
 
 def _failures_code(result: dict[str, Any]) -> int:
@@ -46,7 +47,13 @@ VERBS = {
     "index": Verb(settings.IndexJob, "smart_jobs.flow.indexing", render.index),
     "search": Verb(settings.Search, "smart_jobs.flow.searching", render.search, _failures_code),
     "explain": Verb(settings.Explain, "smart_jobs.flow.explaining", render_explain.explain),
-    "evaluate": Verb(settings.Evaluate, "smart_jobs.flow.evaluation", render_evaluation.evaluate, _failures_code),
+    "evaluate": Verb(
+        settings.Evaluate,
+        "smart_jobs.flow.evaluation",
+        render_evaluation.evaluate,
+        _failures_code,
+        render_evaluation.check,
+    ),
     "compare": Verb(settings.Compare, "smart_jobs.flow.comparing", render_compare.compare),
     "status": Verb(settings.Status, "smart_jobs.flow.status", render.status),
     "sql": Verb(settings.Sql, "smart_jobs.flow.sql", render.sql),
@@ -132,7 +139,7 @@ def _run(verb: Verb, name: str, words: Sequence[str], options: set[str]) -> int:
     if "--json" in options:
         print(json.dumps(result, default=str))
     else:
-        print(render.plain(result) if dry else verb.show(result))
+        print(verb.show_dry(result) if dry else verb.show(result))
     return DONE if dry else verb.code(result)
 
 

@@ -87,6 +87,38 @@ def _failed(name: str, failures: Mapping[str, Any]) -> list[str]:
     return lines + [f"  {one['side']} {one['name']}: {one['reason']}: {one['detail']}" for one in failures["first"]]
 
 
+def check(result: Mapping[str, Any]) -> str:
+    """What there is of a suite: a line for each task, what is missing of it, and what would be encoded."""
+    rows = [("task", "category", "queries", "candidates", "files missing")]
+    for name, task in result["tasks"].items():
+        rows.append(
+            (name, task["category"], _count(task["queries"]), _count(task["candidates"]), _some(task["missing"]))
+        )
+    said = [f"{name}: {line}" for name, task in result["tasks"].items() for line in _wrong(task)]
+    segments = ", ".join(f"{count:,} of {kind}" for kind, count in result["cost"]["segments"].items() if count)
+    cost = f"to encode: {segments or 'nothing'}; {result['cost']['frames']:,} frames, "
+    cost += f"{result['cost']['bytes'] / 1e9:.1f} GB"
+    return "\n".join(
+        [*_table(rows, left=2), *said, f"{result['complete']:,} of {result['of']:,} tasks complete; {cost}"]
+    )
+
+
+def _count(count: Mapping[str, int | None]) -> str:
+    expected = count["expected"]
+    return f"{count['found']:,}" + ("" if expected in (None, count["found"]) else f" of {expected:,}")
+
+
+def _some(count: int) -> str:
+    return f"{count:,}" if count else ""
+
+
+def _wrong(task: Mapping[str, Any]) -> list[str]:
+    missing = (
+        [f"missing {', '.join(task['first'])}{' …' * (task['missing'] > len(task['first']))}"] if task["first"] else []
+    )
+    return [*([task["problem"]] if task["problem"] else []), *missing, *task["remarks"]]
+
+
 def _sweep(sweep: Mapping[str, Any]) -> list[str]:
     """The points with the highest means, a column for each task where there are few."""
     points = sweep["points"]

@@ -14,7 +14,7 @@ from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.evaluate import metrics
 from smart_jobs.evaluate.tasks import Item, Query, Task
 from smart_jobs.lake import layout, table
-from smart_jobs.records import Segment, Visual
+from smart_jobs.records import Embedding, Segment, Side, Visual
 
 
 @dataclass(frozen=True)
@@ -79,18 +79,19 @@ def job(lake: Path, *words: str) -> settings.Evaluate:
     return config.load(settings.Evaluate, "evaluate", ["suite=beir", "suite.path=made", f"lake={lake}", *words])
 
 
-def embeddings(made: settings.Evaluate, tasks) -> dict[tuple[str, Item], object]:
-    """Every text alone through the model; what is blank has none."""
+def embeddings(made: settings.Evaluate, tasks: Sequence[Task]) -> dict[tuple[str, Item], Embedding]:
+    """Every text alone through the model, blank ones too."""
     spec, folder = checkpoint.resolve(made.encoder, made)
     model = encoder.load(spec, folder, 1, 512)
     items = {("query", query.item) for task in tasks for query in task.queries}
     items |= {("document", item) for task in tasks for item in task.candidates.values()}
-    return {(side, item): model.encode([segment(item, side)])[0] for side, item in items if item.text.strip()}
+    return {(side, item): model.encode([segment(item, side)])[0] for side, item in items}
 
 
-def segment(item: Item, side: str, visuals: tuple[Visual, ...] = ()) -> Segment:
-    return Segment(1, "", "", "", "", "row", 0, 1, None, item.title, f"{item.title} {item.text}".strip(), side,
-                   item.instruction, {}, visuals=visuals)  # fmt: skip
+def segment(item: Item, side: Side, visuals: tuple[Visual, ...] = ()) -> Segment:
+    """An item as its encoder gets it."""
+    words = item.asset(side, "").words
+    return Segment(1, "", "", "", "", "row", 0, 1, None, item.title, words, side, item.instruction, {}, visuals=visuals)
 
 
 def by_hand(task: Task, found, scoring: str, mask=None, mask_query=None, codec="float32", weights=(1, 1)):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-from lake_making import make_committer, make_segment, make_tables
 
 from smart_jobs import codec, masks, schema
 from smart_jobs.evaluate.tasks import SOURCE, Item
@@ -17,6 +16,7 @@ from smart_jobs.lake.inventory import Located
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.masks import Mask
 from smart_jobs.records import Asset, Codec, Embedding, Side
+from tests.lake_making import make_committer, make_segment, make_tables
 
 KINDS = (masks.TEMPLATE, masks.INSTRUCTION, masks.TEXT, masks.IMAGE)
 
@@ -45,13 +45,17 @@ def fill(
     documents: Sequence[str],
     per_file: int = 4,
     tokens: tuple[int, int] = TOKENS,
+    epoch: int = 1,
 ) -> None:
-    """Put what is said by these texts into the tables, a few segments a file; `a/b` is one asset of two segments."""
+    """Put what is said by these texts into the tables, a few segments a file; `a/b` is one asset of two segments.
+
+    A further call for the same tables has a higher epoch.
+    """
     parts = [(text, "query") for text in queries] + [(text, "document") for text in documents]
     segments = [
         (text, side, number, len(text.split("/"))) for text, side in parts for number in range(len(text.split("/")))
     ]
-    committer = make_committer(tables)
+    committer = make_committer(tables, epoch)
     for start in range(0, len(segments), per_file):
         some = segments[start : start + per_file]
         made = [segment_of(*item) for item in some]

@@ -100,3 +100,23 @@ def test_a_sweep_is_a_table_of_its_best_points_with_what_varies(monkeypatch):
     assert "2 lower points are in t.json" in said
     assert "70.00" in said
     assert "40.00" not in said
+
+
+def test_a_data_check_is_a_line_a_task_and_a_line_for_what_is_wrong():
+    one = {"category": "QA", "queries": {"found": 3, "expected": 5}, "candidates": {"found": 1200, "expected": None},
+           "missing": 4, "first": ["a.png", "b.png", "c.png"], "remarks": ["1 of 3 queries have nothing to find"],
+           "problem": None}  # fmt: skip
+    none = {**one, "category": "RET", "queries": {"found": 0, "expected": None}, "problem": "no folder"}
+    none |= {"candidates": {"found": 0, "expected": 7}, "missing": 0, "first": [], "remarks": []}
+    cost = {"segments": {"text": 1203, "image": 9, "video": 0}, "frames": 0, "bytes": 1_500_000_000}
+    said = render_evaluation.check({"tasks": {"a": one, "b": none}, "complete": 0, "of": 2, "cost": cost}).splitlines()
+    assert [line.split() for line in said[1:3]] == [
+        ["a", "QA", "3", "of", "5", "1,200", "4"],
+        ["b", "RET", "0", "0", "of", "7"],
+    ]
+    assert said[3:] == [
+        "a: missing a.png, b.png, c.png …",
+        "a: 1 of 3 queries have nothing to find",
+        "b: no folder",
+        "0 of 2 tasks complete; to encode: 1,203 of text, 9 of image; 0 frames, 1.5 GB",
+    ]

@@ -5,17 +5,18 @@ import pyarrow.compute as pc
 
 from smart_jobs import schema, storage
 from smart_jobs.encode.spec import EncoderSpec
+from smart_jobs.evaluate.tasks import Item
 from smart_jobs.lake import layout, matrices, table
 from smart_jobs.lake.layout import Lake
-from smart_jobs.records import text_digest
+from smart_jobs.records import Side
 
 MOST = 500
 """Queries that are taken, at most: the first by id."""
 
 
-def uri(text: str, title: str, side: str) -> str:
+def uri(text: str, title: str, side: Side) -> str:
     """The URI of what evaluations encode: a digest of content, instruction and side, so it is encoded once."""
-    return f"eval:{text_digest(f'{title} {text}'.strip(), '', side)}"
+    return Item(text, title).asset(side, "").uri
 
 
 def stored(lake: Lake, spec: EncoderSpec) -> np.ndarray:

@@ -15,6 +15,7 @@ from smart_jobs.keys import Encoder
 from smart_jobs.lake import table
 from smart_jobs.lake.inventory import Inventory
 from smart_jobs.lake.layout import EncoderTables
+from smart_jobs.lake.lease import passed_over
 from smart_jobs.records import Asset, Side
 
 NAMED = 5
@@ -22,7 +23,11 @@ NAMED = 5
 
 
 def encode(
-    suite: Suite, tables: EncoderTables, encoder: Encoder, options: Options, reached: Callable[[str], None]
+    suite: Suite,
+    tables: EncoderTables,
+    encoder: Encoder,
+    options: Options,
+    reached: Callable[[str], None] = passed_over,
 ) -> Summary:
     """Bring in what the tables lack of all tasks' queries and candidates, each distinct item once, in one ingest.
 

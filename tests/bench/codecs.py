@@ -22,13 +22,16 @@ import numpy as np
 from smart_jobs import codec, config, settings
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.merging import merge
-from smart_jobs.evaluate import beir, metrics, scoring
-from smart_jobs.flow import bringing, candidates, evaluation
+from smart_jobs.evaluate import measuring, opening, scoring
+from smart_jobs.evaluate.cuts import Pairs
+from smart_jobs.evaluate.scoring import Pool
+from smart_jobs.evaluate.tasks import Task
+from smart_jobs.flow import bringing, candidates, suite_items
 from smart_jobs.flow.candidates import Corpus
-from smart_jobs.lake import layout
+from smart_jobs.lake import inventory, layout
 from smart_jobs.lake.states import Ragged, StatesReader
 from smart_jobs.records import Codec
-from smart_jobs.search import hybrid, maxsim
+from smart_jobs.search import maxsim
 from tests.fixtures import FIXTURES
 from tests.lake_making import pack
 
@@ -59,8 +62,7 @@ def main() -> None:
 class Encoded:
     """A set at full precision: `vectors` (q, d) and `pooled` scores (q, n) of the queries, states of both sides."""
 
-    task: beir.Task
-    names: list[str]
+    task: Task
     corpus: Corpus
     vectors: np.ndarray
     pooled: np.ndarray
@@ -73,21 +75,21 @@ def encoded(name: str, lake: Path) -> Encoded:
     folder = str(FIXTURES / "retrieval" / name)
     words = ["suite=beir", f"suite.path={folder}", f"lake={lake}", "codec=float32"]
     job = config.load(settings.Evaluate, "evaluate", words)
-    task = beir.load(folder)
+    suite = opening.opened(job.suite, job.encoder.family)
+    task = suite.load(*suite.tasks())
     spec, _ = checkpoint.resolve(job.encoder, job)
     tables = layout.create_encoder(layout.create_lake(f"{lake}/evaluation"), spec, job.codec)
-    queries = {query: evaluation._asset(text, "", "query") for query, text in task.queries.items()}
-    documents = evaluation._documents(job)
-    assets = [*queries.values(), *documents.values()]
-    bringing.bring_in(assets, tables, job.encoder, bringing.Options.of(job))
-    snapshot = layout.snapshot(tables)
-    corpus = candidates.of_assets(snapshot, list(documents), [asset.id for asset in documents.values()])
-    names, embeddings = evaluation._embeddings(snapshot, queries)
-    vectors = np.stack([item.pooled for item in embeddings])
-    pooled = vectors @ hybrid.pooled_vectors(snapshot, corpus.ids).T
-    states = StatesReader(snapshot).read(corpus.ids)
+    suite_items.encode(suite, tables, job.encoder, bringing.Options.of(job))
+    have = inventory.read(layout.snapshot(tables))
+    documents = {name: item.asset("document", suite.root).id for name, item in task.candidates.items()}
+    corpus = candidates.of_assets(have, list(documents), list(documents.values()))
+    at, owner = candidates.find(have, [query.item.asset("query", suite.root).id for query in task.queries])
+    asked = have.located(at[np.argsort(owner)])
+    vectors, stored = (inventory.vectors(side.snapshot, side.ids, side.named()) for side in (asked, corpus.located))
+    reader = StatesReader(have.snapshot)
+    states = reader.read(corpus.located.ids)
     split = np.split(states.values, states.offsets[1:-1])
-    return Encoded(task, names, corpus, vectors, pooled, maxsim.ragged([item.states for item in embeddings]), split)
+    return Encoded(task, corpus, vectors, vectors @ stored.T, reader.read(asked.ids), split)
 
 
 def speeds(name: str, documents: Sequence[np.ndarray]) -> None:
@@ -120,7 +122,7 @@ def seconds(work: Callable[[Any], object], items: Sequence[Any]) -> float:
 def quality(name: str, found: Encoded) -> None:
     """nDCG@10 of each variant, late and hybrid, with its difference from float32."""
     dim, tokens = found.documents[0].shape[1], sum(map(len, found.documents))
-    print(f"\n{name}: {len(found.names)} queries x {len(found.documents)} documents, {tokens:,} states")
+    print(f"\n{name}: {len(found.vectors)} queries x {len(found.documents)} documents, {tokens:,} states")
     exact: dict[str, np.ndarray] = {}
     for kind, factor in VARIANTS:
         documents = found.documents if factor == 1 else [merge(rows, factor) for rows in found.documents]
@@ -142,10 +144,11 @@ def late_scores(queries: Ragged, documents: Sequence[np.ndarray], kind: Codec) -
 
 def ndcg(found: Encoded, scores: np.ndarray) -> np.ndarray:
     """nDCG@10 of each judged query."""
-    corpus = found.corpus
-    best = scoring.best_per_group(scores, corpus.group_of, int(corpus.columns.max()) + 1)[:, corpus.columns]
-    measured = metrics.evaluate(best, found.names, corpus.names, found.task.qrels, found.task.name)
-    return np.array([measures["ndcg@10"] for measures in measured.values()])
+    corpus, task = found.corpus, found.task
+    q, n = scores.shape
+    pool = Pool(corpus.names, corpus.group_of, corpus.columns, None, np.arange(q), Pairs.all(q, n))
+    ranked = scoring.rankings(task, pool, scores.astype(np.float32).ravel(), None)
+    return np.array([row["ndcg@10"] for row in measuring.of(task, corpus.names)(ranked).values()])
 
 
 def difference(measured: np.ndarray, exact: np.ndarray) -> tuple[float, float, float]:
