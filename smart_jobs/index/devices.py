@@ -1,4 +1,4 @@
-"""faiss on GPUs where it sees any: k-means of training, and searches. Both have to agree with the CPU, or stay there.
+"""The k-means of training on GPUs, where faiss sees any and they agree with the CPU.
 
 What is stored is a CPU index: files are the same wherever they were made, and are read where there is no GPU.
 """
@@ -32,23 +32,6 @@ def centroids(trained: faiss.Index, sample: np.ndarray) -> np.ndarray | None:
     probes = np.ascontiguousarray(sample[:PROBES])
     same = agreement(trained.search(probes, 1)[1], flat.search(probes, 1)[1])
     return np.asarray(flat.reconstruct_n(0, flat.ntotal)) if same >= AGREED else None
-
-
-def searched(index: faiss.Index, probes: np.ndarray, k: int) -> tuple[faiss.Index, str | None]:
-    """`index` on all GPUs, or itself and why where it has to stay: `probes` (n, d) float32 found too little in common.
-
-    The copies search in as many lists as `index` does. GPUs take no predicate: that is searched on the CPU.
-    """
-    if not gpus():
-        return index, None
-    try:
-        copied = faiss.index_cpu_to_all_gpus(index)
-    except RuntimeError as error:
-        return index, f"a GPU cannot search this index: {str(error).splitlines()[0][:200]}"
-    same = agreement(copied.search(probes[:PROBES], k)[1], index.search(probes[:PROBES], k)[1])
-    if same < AGREED:
-        return index, f"a GPU finds {same:.3f} of what the CPU finds in this index, {AGREED} is wanted"
-    return copied, None
 
 
 def agreement(one: np.ndarray, other: np.ndarray) -> float:
