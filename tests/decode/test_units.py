@@ -15,7 +15,6 @@ from smart_jobs.decode.parts import Part
 from smart_jobs.decode.units import units
 from smart_jobs.records import (
     ANY_ENCODER,
-    EVALUATION,
     REASONS,
     Asset,
     AssetError,
@@ -332,7 +331,7 @@ def test_a_row_with_nothing_in_it_is_empty(text_long):
 def test_what_a_benchmark_says_goes_on_as_it_stands():
     """Its text keeps the white space around it, and a blank one is encoded; others lose it, and are empty."""
     texts = ["\nwho?\n\n", " ", "", "plain"]
-    asked = [Planned(replace(row(text, name=str(i)), source=EVALUATION)) for i, text in enumerate(texts)]
+    asked = [Planned(replace(row(text, name=str(i)), verbatim=True)) for i, text in enumerate(texts)]
     segments, failures, *_ = rows_of(asked)
     assert [segment["text"] for segment in segments] == texts
     assert not failures
@@ -345,6 +344,6 @@ def test_a_benchmarks_image_without_words_is_no_blank_text(tmp_path):
     """An encoder that reads text alone sees nothing of it, which is a failure."""
     (tmp_path / "a.png").write_bytes(b"not read")
     file = Attached(str(tmp_path / "a.png"), "image", storage.info(str(tmp_path / "a.png")).stamp)
-    segments, [failure], *_ = rows_of([Planned(replace(row(""), source=EVALUATION, files=(file,)))])
+    segments, [failure], *_ = rows_of([Planned(replace(row(""), verbatim=True, files=(file,)))])
     assert failure["reason"] == "empty"
     assert not segments
