@@ -5,7 +5,6 @@ from typing import Any
 
 SCORINGS = ("pooled", "late", "hybrid", "two_stage")
 SHOWN = ("ndcg@10", "recall@10", "recall@100", "mrr@10", "map")
-SWEPT = ("lambda_pooled", "lambda_late", "mask", "mask_query", "codec")
 MOST_POINTS, MOST_TASKS = 40, 8
 """Of a sweep: points that are printed, those with the highest means, and tasks that get a column each."""
 
@@ -13,11 +12,12 @@ MOST_POINTS, MOST_TASKS = 40, 8
 def evaluate(result: Mapping[str, Any]) -> str:
     """All measures of a single task, or the primary measure of every one; then what failed, and the sweep."""
     tasks = result["tasks"]
-    lines = _one(*next(iter(tasks.items()))) if len(tasks) == 1 else _many(tasks, result["mean"])
+    lines = _one(*next(iter(tasks.items()))) if len(tasks) == 1 else _many(tasks, result["means"])
     lines += [line for name, task in tasks.items() for line in _failed(name, task["failures"])]
     if "sweep" in result:
         lines += ["", *_sweep(result["sweep"])]
-    return "\n".join([*lines, f"run {result['run_id']}, {result['encoded']:,} segments encoded for it"])
+    lines.append(f"run {result['run_id']}, {result['encoded']:,} segments encoded for it; report {result['report']}")
+    return "\n".join(lines)
 
 
 def _one(name: str, task: Mapping[str, Any]) -> list[str]:
@@ -44,25 +44,26 @@ def _cell(value: float | None) -> str:
     return f"{'-' if value is None else f'{value:.4f}':>16}"
 
 
-def _many(tasks: Mapping[str, Mapping[str, Any]], mean: Mapping[str, Any]) -> list[str]:
+def _many(tasks: Mapping[str, Mapping[str, Any]], means: Mapping[str, Mapping[str, Any]]) -> list[str]:
     scorings = [scoring for scoring in SCORINGS if any(task[scoring] is not None for task in tasks.values())]
     head = ("task", "category", "queries", "candidates", "measure", *scorings, "failed")
     rows = [head, *(_row(name, task, scorings) for name, task in tasks.items())]
-    groups = mean["groups"]
-    rows += [_mean_row(name, groups, scorings) for name in next(iter(groups.values()), {})]
-    left_out = {
-        task: why for means in groups.values() for found in means.values() for task, why in found["left_out"].items()
-    }
-    return [*_table(rows, left=2), *(f"{task} is in no mean: {why}" for task, why in left_out.items())]
+    rows += [_mean_row(name, mean, scorings) for name, mean in means.items()]
+    wrong = [f"{name}: {_unlike(task)}" for name, task in tasks.items() if not task["complete"]]
+    return [*_table(rows, left=2), *wrong]
 
 
-def _mean_row(name: str, groups: Mapping[str, Mapping[str, Any]], scorings: Sequence[str]) -> tuple[str, ...]:
+def _mean_row(name: str, mean: Mapping[str, Any], scorings: Sequence[str]) -> tuple[str, ...]:
     """A mean over tasks, which says of how many it is where some are left out."""
-    found = {scoring: groups[scoring][name] for scoring in scorings if scoring in groups}
-    [one, *_] = found.values()
-    whole = f"{one['tasks']:,}" if one["complete"] else f"{one['tasks']:,} of {one['of']:,}"
-    scores = (_percent(found[scoring]["score"] if scoring in found else None) for scoring in scorings)
+    whole = f"{mean['tasks']:,}" if mean["tasks"] == mean["of"] else f"{mean['tasks']:,} of {mean['of']:,}"
+    scores = (_percent(mean[scoring][0] if mean.get(scoring) else None) for scoring in scorings)
     return (f"mean of {whole}", name, "", "", "", *scores, "")
+
+
+def _unlike(task: Mapping[str, Any]) -> str:
+    """What a task has other than its authors state."""
+    return ", ".join(f"{task[side]:,} {side}, expected {count:,}" for side, count in task["expected"].items()
+                     if task[side] != count)  # fmt: skip
 
 
 def _row(name: str, task: Mapping[str, Any], scorings: Sequence[str]) -> tuple[str, ...]:
@@ -122,7 +123,7 @@ def _wrong(task: Mapping[str, Any]) -> list[str]:
 def _sweep(sweep: Mapping[str, Any]) -> list[str]:
     """The points with the highest means, a column for each task where there are few."""
     points = sweep["points"]
-    varied = [name for name in SWEPT if len({point[name] for point in points}) > 1] or ["lambda_late"]
+    varied = sweep["varied"] or ["lambda_late"]
     tasks = list(sweep["measures"]) if 1 < len(sweep["measures"]) <= MOST_TASKS else []
     order = sorted(range(len(points)), key=lambda at: (-(points[at]["mean"] or 0), at))[:MOST_POINTS]
     rows = [(*varied, "mean", *tasks)]

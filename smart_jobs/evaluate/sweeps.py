@@ -1,8 +1,9 @@
 """Many ways to score the same stored states: points, what each gives, and the best of them."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from smart_jobs.evaluate.tasks import Task
 from smart_jobs.evaluate.views import View
 from smart_jobs.search.hybrid import Weights
 from smart_jobs.settings import Evaluate
+
+KEYS = ("lambda_pooled", "lambda_late", "mask", "mask_query", "codec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,13 @@ def points(job: Evaluate) -> list[Point]:
 def view_of(job: Evaluate) -> View:
     """What the job's own keys say; a mask holds for queries too where nothing else is said for them."""
     return View(job.mask, job.mask_query or job.mask, job.codec)
+
+
+def varied(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys in which points of a sweep's JSON differ; not a query's mask that is the documents' everywhere."""
+    names = [name for name in KEYS if len({point[name] for point in points}) > 1]
+    follows = all(point["mask_query"] == point["mask"] for point in points)
+    return [name for name in names if name != "mask_query" or not follows]
 
 
 def primaries(

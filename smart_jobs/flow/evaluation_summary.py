@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from smart_jobs.evaluate import completeness
-from smart_jobs.evaluate.completeness import Expected, Found
 from smart_jobs.evaluate.scoring import Result
 from smart_jobs.evaluate.tasks import Task
 from smart_jobs.flow.suite_items import Failures
@@ -64,38 +62,19 @@ def _rounded(measures: Mapping[str, float]) -> dict[str, float]:
 def means(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The plain mean over tasks of every measure that all of them have, by scoring; null where not every task has it.
 
-    `primary` is the same of each task's primary measure, and `groups` its means over categories, modalities and all
-    tasks (`completeness.means`), from which tasks are left out whose counts are not those that their authors state.
+    `primary` is the same of each task's primary measure. Means of a suite's groups, and of the suite as its authors
+    state it, are the report's.
     """
     found: dict[str, Any] = {name: _mean([_measures(task[name]) for task in tasks.values()]) for name in SCORINGS}
     if found["two_stage"] is None:
         del found["two_stage"]
     primaries = [{key: value for key, value in task["primary"].items() if key != "measure"} for task in tasks.values()]
-    groups = {scoring: _groups(tasks, scoring) for scoring in SCORINGS}
-    return {**found, "primary": _mean(primaries), "groups": {name: row for name, row in groups.items() if row}}
+    return {**found, "primary": _mean(primaries)}
 
 
 def _measures(scoring: Mapping[str, Any] | None) -> dict[str, float] | None:
     """What was measured, without what a second stage says of itself."""
     return None if scoring is None else {name: value for name, value in scoring.items() if isinstance(value, float)}
-
-
-def _groups(tasks: Mapping[str, Mapping[str, Any]], scoring: str) -> dict[str, Any]:
-    """Means by group under one scoring; nothing where no task has it."""
-    there = {name: task for name, task in tasks.items() if task["primary"].get(scoring) is not None}
-    if not there:
-        return {}
-    found = {name: Found(task["primary"][scoring], task["queries"], (task["candidates"],) * 2, _failed(task))
-             for name, task in there.items()}  # fmt: skip
-    return {
-        mean.name: mean.as_json() for mean in completeness.means([_expected(*item) for item in tasks.items()], found)
-    }
-
-
-def _expected(name: str, task: Mapping[str, Any]) -> Expected:
-    stated, groups = task["expected"], (task["category"], task["modality"])
-    pool = (stated["candidates"],) * 2 if "candidates" in stated else None
-    return Expected(name, tuple(group for group in groups if group), stated.get("queries", task["queries"]), pool)
 
 
 def _failed(task: Mapping[str, Any]) -> int:

@@ -31,8 +31,10 @@ def encode(
 ) -> Summary:
     """Bring in what the tables lack of all tasks' queries and candidates, each distinct item once, in one ingest.
 
-    Tasks are read one after the other and given up again: held are one task, and of every distinct item of the suite
-    an asset. Killed at any moment, the next run goes on where the commits ended.
+    Tasks are read one after the other and given up again. Held are one task and an asset for every distinct item of the
+    suite: 0.5 kB, and 14 kB where it has 64 frames. MMEB-V2's largest tasks rank 9,593 pages, 5 MB, or 1,000 candidates
+    for each of 1,000 queries: 8 MB of lists, and 0.2 kB for each distinct text, 0.2 GB if none came twice. Killed at
+    any moment, the next run goes on where the commits ended.
     """
     assets: dict[str, Asset] = {}
     for name in suite.tasks():

@@ -15,7 +15,6 @@ from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.settings import Evaluate
 
 WEIGHTS = ("lambda_late", "lambda_pooled")
-KEYS = (*WEIGHTS, "mask", "mask_query", "codec")
 SAID = {"lambda_late": "λ_late ", "lambda_pooled": "λ_pooled ", "mask_query": "query "}
 """What stands before a value where several keys are told side by side."""
 
@@ -47,7 +46,14 @@ class Swept:
         """
         points = [self._row(at, point) for at, point in enumerate(self._points)]
         table, drawn = (storage.join(lake.uri, "reports", run_id, f"sweep.{kind}") for kind in ("json", "svg"))
-        found = {"measures": self._measures, "points": points, "best": _best(points), "table": table, "chart": drawn}
+        found = {
+            "measures": self._measures,
+            "points": points,
+            "varied": sweeps.varied(points),
+            "best": _best(points),
+            "table": table,
+            "chart": drawn,
+        }
         storage.write_bytes(table, json.dumps(found, indent=2).encode())
         storage.write_bytes(drawn, self._drawn(points).encode())
         return found
@@ -55,7 +61,7 @@ class Swept:
     def _drawn(self, points: Sequence[Mapping[str, Any]]) -> str:
         """A line for each combination of all but the weight of which there are most values."""
         across = max(WEIGHTS, key=lambda name: len({point[name] for point in points}))
-        varied = [name for name in KEYS if name != across and len({point[name] for point in points}) > 1]
+        varied = [name for name in sweeps.varied(points) if name != across]
         curves: dict[str, list[tuple[float, float]]] = {}
         for point in points:
             label = " ".join(f"{SAID.get(name, '')}{point[name]}" for name in varied) or "hybrid"

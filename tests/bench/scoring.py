@@ -1,6 +1,6 @@
 """A task's late scores by parts on two workers, and beside the reference's padded float32 scorer.
 
-    python -m tests.bench.scoring [--queries 1000] [--documents 10000] [--tokens 64] [--dim 256] [--slice 128]
+    python -m tests.bench.scoring [--queries 1000] [--documents 10000] [--tokens 32] [--dim 256] [--slice 128]
 
 Made-up states in a lake, int8; queries of a quarter to three quarters of `tokens` tokens, documents of half to one and
 a half times as many. All queries with all documents, in parts on Ray: seconds, and the most memory that any process
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--documents", type=int, default=10_000)
-    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--slice", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)

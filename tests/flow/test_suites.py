@@ -76,17 +76,6 @@ def test_the_json_says_of_each_task_what_it_is_and_whether_it_is_whole(text_run)
     assert mean["primary"]["hybrid"] == pytest.approx(both, abs=1e-6)
 
 
-def test_means_leave_out_tasks_that_are_not_as_their_authors_state(text_run):
-    _, _, _, result = text_run
-    groups = result["mean"]["groups"]["hybrid"]
-    assert list(groups) == ["QA", "text", "ALL"]
-    assert groups["ALL"]["score"] == result["tasks"]["everything"]["primary"]["hybrid"]
-    assert (groups["ALL"]["complete"], groups["ALL"]["tasks"], groups["ALL"]["of"]) == (False, 1, 2)
-    assert groups["QA"] == groups["text"]
-    assert groups["QA"]["left_out"] == {"own": "3 queries, expected 5"}
-    assert groups["QA"]["score"] is None
-
-
 def test_rows_say_what_was_scored_and_with_what_success(text_run):
     lake, _, _, result = text_run
     rows = {(row["task"], row["scoring"]): row for row in stored(lake, result["run_id"], schema.EVALUATIONS)}
