@@ -22,7 +22,7 @@ from smart_jobs.evaluate.mmeb import definition, suite
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.states import StatesReader
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]  # the first of each profile encodes everything
 LABELS = Path(definition.__file__).parents[3] / "conf" / "suite" / "mmeb_v2" / "labels"
 CLOSE = 1e-5
 """How far float32 may be from float64."""
