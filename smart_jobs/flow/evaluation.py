@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ from smart_jobs import codec, progress, storage
 from smart_jobs.encode import checkpoint
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.evaluate import check, opening, sweeps, views
-from smart_jobs.evaluate.tasks import Suite
+from smart_jobs.evaluate.tasks import Suite, Task
 from smart_jobs.evaluate.views import View
 from smart_jobs.flow import evaluation_rows, evaluation_summary, suite_items, task_scoring
 from smart_jobs.flow.bringing import Options
@@ -54,17 +54,10 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
     _check(ground, suite, job.lake.uri)
     held = _held(job, suite, lake, ground, looks[0], summary.encoded)
     swept = Swept(job, pages or tables, looks) if job.sweep.wanted else None
-    reporter = Reporter(suite, held)
-    tasks: dict[str, dict[str, Any]] = {}
+    reporter, tasks = Reporter(suite, held), dict[str, dict[str, Any]]()
     with Scorer(job.cluster, list(dict.fromkeys((lake, tables.lake)))) as scorer:
         for name in suite.tasks():
-            found = task_scoring.scored(suite.load(name), ground, scorer, looks, held.candidates)
-            results = task_scoring.results(found, held.weights.of(spec), spec.pooled_kind)
-            evaluation_rows.store(held, found, results)
-            tasks[name] = evaluation_summary.of_task(found, results, held.candidates)
-            reporter.add(found, results)
-            if swept is not None:
-                swept.add(found)
+            tasks[name] = _scored(suite.load(name), ground, scorer, looks, held, reporter, swept)
             progress.say(evaluation_summary.line(name, len(tasks), len(suite.tasks()), tasks[name]))
             reached(f"scored {name}")
     seconds = round(time.monotonic() - start, 3)
@@ -81,6 +74,25 @@ def of_suite(job: Evaluate, suite: Suite, reached: Callable[[str], None] = passe
         **written,
         "seconds": seconds,
     }
+
+
+def _scored(
+    task: Task,
+    ground: Ground,
+    scorer: Scorer,
+    looks: Sequence[View],
+    held: Run,
+    reporter: Reporter,
+    swept: Swept | None,
+) -> dict[str, Any]:
+    """Score a task, store what came of it and tell it to whoever gathers; its object of the JSON. Then it is let go."""
+    found = task_scoring.scored(task, ground, scorer, looks, held.candidates)
+    results = task_scoring.results(found, held.weights.of(held.spec), held.spec.pooled_kind)
+    evaluation_rows.store(held, found, results)
+    reporter.add(found, results)
+    if swept is not None:
+        swept.add(found)
+    return evaluation_summary.of_task(found, results, held.candidates)
 
 
 def dry_run(job: Evaluate) -> dict[str, Any]:
