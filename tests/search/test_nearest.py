@@ -129,9 +129,9 @@ def test_where_each_query_has_few_candidates_no_other_pair_is_looked_at(monkeypa
         known[row, 9 * row : 9 * row + 12] = 0
     pairs = []
 
-    def noting(query, packed, digits=3):
+    def noting(query, packed, digits=3, **how):
         pairs.append((len(query.offsets) - 1) * (len(packed.offsets) - 1))
-        return late(query, packed, digits)
+        return late(query, packed, digits, **how)
 
     late = maxsim.late
     blocks = list(blocks_of(documents, known, np.arange(60), np.arange(60), "int8", []))
