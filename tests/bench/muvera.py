@@ -8,10 +8,9 @@ few dimensions. A query's are sums. The inner product of the two approximates th
 beside it the hybrid score. Sets as `tests.bench.codecs` encodes and keeps them, λ = 1.
 
 Printed for numbers of candidates: the share of the exact hybrid's best ten that are among them, and nDCG@10 of the
-two-stage result. Vectors as they are; and in codes of the bytes that pooled's have (PQx4: half a byte for each of its
-dimensions, SQ8 and PQx8: one). The long ones as they are, or projected to as many dimensions as pooled has: at random
-(count sketch, half the codes for each part), or by PCA over both. Every code is looked at. There are none for a set of
-fewer documents than dimensions.
+two-stage result. Vectors as they are; and in codes of equal bytes, the long ones projected to as many dimensions as
+pooled has: at random (count sketch, half the codes for each part), or by PCA over both. Every code is looked at. There
+are none for a set of fewer documents than dimensions.
 """
 
 import argparse
@@ -71,8 +70,6 @@ def compared(found: Encoded, exact: np.ndarray) -> None:
         line(f"{name}: {stored.shape[1]:,} dim., {1e3 * spent:.1f} ms", found, exact, asked @ stored.T)
         if not enough:
             continue
-        whole = [np.pad(rows, ((0, 0), (0, -rows.shape[1] % vectors.shape[1]))) for rows in (asked, stored)]
-        line("  PQx8", found, exact, coded("PQ{dim}x8np", *whole, vectors.shape[1]))
         for title, left, right in shortened(asked, stored, vectors.shape[1]):
             line(f"  {title}", found, exact, left @ right.T)
             for code in CODES[: 1 if right.shape[1] > vectors.shape[1] else None]:
