@@ -1,13 +1,12 @@
-"""Scores in the files of MMEB-V2's maintainers: a task's scores and predictions, and a model's leaderboard entry."""
+"""Scores in the files of MMEB-V2's maintainers: a task's scores, and a model's leaderboard entry."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from smart_jobs.evaluate.parity import MEASURES
-from smart_jobs.evaluate.tasks import Name
 
 TASKS: Mapping[str, tuple[str, ...]] = {
     "image": (
@@ -68,22 +67,6 @@ def scores(means: Mapping[str, float], queries: int) -> dict[str, float]:
 def as_text(content: Mapping[str, Any]) -> str:
     """A scores file or an entry as the maintainers' code writes it: four spaces, no line end at the end."""
     return json.dumps(content, indent=4)
-
-
-def predictions(
-    ranked: Iterable[Sequence[Name]], labels: Iterable[Sequence[Name]], grades: Iterable[Sequence[float] | None]
-) -> Iterator[str]:
-    """The lines of `<task>_pred.jsonl`, one a query: its candidates best first, its labels, their grades or null.
-
-    Labels and grades are in the order of the task's own files. Each line has its line end.
-    """
-    for names, label, grade in zip(ranked, labels, grades, strict=True):
-        content = {
-            "prediction": list(names),
-            "label": list(label),
-            "rel_scores": None if grade is None else list(grade),
-        }
-        yield json.dumps(content) + "\n"
 
 
 def entry(model: Model, found: Mapping[str, Mapping[str, float]], generated: datetime) -> dict[str, Any]:

@@ -96,13 +96,3 @@ def test_scores_have_26_keys_in_the_order_of_the_evaluators():
     assert (scores["num_pred"], scores["num_data"], scores["hit@1"]) == (7, 7, 0.5)
     with pytest.raises(KeyError, match="mrr@10"):
         leaderboard.scores(dict.fromkeys(parity.MEASURES[:-1], 0.5), 7)
-
-
-def test_predictions_are_a_line_a_query_with_names_of_their_type():
-    lines = list(leaderboard.predictions([[3, 1], ["ä", "b"]], [[1], ["b"]], [[2], None]))
-    assert lines == [
-        '{"prediction": [3, 1], "label": [1], "rel_scores": [2]}\n',
-        '{"prediction": ["\\u00e4", "b"], "label": ["b"], "rel_scores": null}\n',
-    ]
-    with pytest.raises(ValueError, match="zip"):
-        list(leaderboard.predictions([[3, 1]], [], []))
