@@ -15,6 +15,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.fsync = lambda _: None  # what tests do to a run is kill it; syncing added 52 s to the 125 s of tests/lake
 
 
+@pytest.fixture(autouse=True)
+def _not_real_time() -> Iterator[None]:
+    """A test that left this process real-time would starve every process that later ones start: hours for minutes."""
+    yield
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a random BERT, as `encoder=<folder>` takes it."""

@@ -1,6 +1,7 @@
 """Videos whose frames say which they are."""
 
 import io
+import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -42,9 +43,13 @@ def video(
 
     Options are the encoder's, and `height` and `width` where it is not to be the frames' own.
     """
-    with tempfile.NamedTemporaryFile() as file:  # a faststart is moved to the front by reading the file again
-        _write(file.name, numbers, form, codec, pts, rate, pix_fmt, options)
-        return Path(file.name).read_bytes()
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        with tempfile.NamedTemporaryFile() as file:  # a faststart is moved to the front by reading the file again
+            _write(file.name, numbers, form, codec, pts, rate, pix_fmt, options)
+            return Path(file.name).read_bytes()
+    finally:  # as root SVT-AV1 makes the thread that opens it real-time, and with it every process started from there
+        os.sched_setscheduler(0, *before)
 
 
 def _write(name, numbers, form, codec, pts, rate, pix_fmt, options):
