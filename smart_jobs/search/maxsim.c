@@ -1,0 +1,328 @@
+/* The best inner product of each document's tokens with each query token, straight from stored int8 codes.
+
+A query token is a fixed-point number in up to three digits of base 256 (products.py). Its columns are packed once, 16
+tokens and one digit to a tile: for every 4 dimensions the 4 bytes of token 0, of token 1, ... of token 15, which is what
+both a tile of AMX and a register of VNNI multiply. Documents are taken as they lie, 32 rows at a time; what is read past
+a row's end meets zeros.
+
+Sums are int32 and exact on every path. What follows is float32 in the order of the torch path: the sums rounded, each
+finer digit added divided by 256 (a power of two, so the same fused or not), times the row's factor, the maximum over
+rows. So the result is the same to the bit, whatever the path, the company, or the number of threads. */
+
+#define _GNU_SOURCE
+#include <immintrin.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { VNNI = 1, AMX = 2 };
+enum { ROWS = 32, COLUMNS = 16, STEP = 64, TILE = COLUMNS * STEP, MOST = 3 };
+
+/* Bytes of packed columns that stay in a core's second cache (of 1 to 2 MB), and of documents that pass by them before
+the next columns' turn: these come from the third. */
+#define PANEL_BYTES (768 << 10)
+#define CHUNK_BYTES (4 << 20)
+
+#define BASE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#define WITH_VNNI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#define WITH_AMX __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-int8")))
+
+static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/* The paths that this CPU and its kernel allow, as bits. Linux gives a process the tiles' registers when it asks. */
+int smart_jobs_paths(void) {
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+        return 0;
+    int found = __builtin_cpu_supports("avx512vnni") ? VNNI : 0;
+    unsigned a, b, c, d = 0;
+    __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "0"(7), "2"(0));
+    const unsigned tiles = 1u << 24 | 1u << 25; /* amx-tile, amx-int8: older compilers have no name for them */
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, TILE_DATA = 18 };
+    if ((d & tiles) == tiles && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0) found |= AMX;
+    return found;
+}
+
+/* Bytes of the packed columns of m tokens of d dimensions. */
+int64_t smart_jobs_panel_bytes(int64_t m, int64_t d, int digits) {
+    return up(m, COLUMNS) * up(d, STEP) * digits;
+}
+
+/* Pack the digits of `values` (m, d) into `panel`, zeroed and aligned to 64 bytes, and fill `steps` (m): products.split,
+to the bit. VNNI multiplies unsigned with signed bytes, so there a digit is 128 more. */
+BASE void smart_jobs_pack(int path, const float *values, int64_t m, int64_t d, int digits, uint8_t *panel,
+                          float *steps) {
+    const int64_t deep = up(d, STEP);
+    const uint32_t more = path == VNNI ? 0x80808080u : 0;
+    const __m512i low = _mm512_set1_epi32(255), half = _mm512_set1_epi32(128);
+    for (int64_t i = 0; i < m; i++) {
+        const float *row = values + i * d;
+        __m512 most = _mm512_setzero_ps();
+        for (int64_t k = 0; k < d; k += 16) {
+            const __mmask16 there = d - k < 16 ? (1u << (d - k)) - 1 : 0xffff;
+            most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_maskz_loadu_ps(there, row + k)));
+        }
+        const float step = _mm512_reduce_max_ps(most) / 127;
+        steps[i] = step > 0 ? step : 1;
+        const __m512d by = _mm512_set1_pd(steps[i]), scale = _mm512_set1_pd(65536);
+        uint8_t *out = panel + i / COLUMNS * digits * COLUMNS * deep + i % COLUMNS * 4;
+        for (int64_t k = 0; k < d; k += 16) {
+            const __mmask16 there = d - k < 16 ? (1u << (d - k)) - 1 : 0xffff;
+            const __m512 x = _mm512_maskz_loadu_ps(there, row + k);
+            const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(x));
+            const __m512d b = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+            const __m256i p = _mm512_cvtpd_epi32(_mm512_mul_pd(_mm512_div_pd(a, by), scale));
+            const __m256i q = _mm512_cvtpd_epi32(_mm512_mul_pd(_mm512_div_pd(b, by), scale));
+            __m512i whole = _mm512_inserti64x4(_mm512_castsi256_si512(p), q, 1), digit[MOST];
+            for (int n = MOST - 1; n > 0; n--) {
+                digit[n] = _mm512_sub_epi32(_mm512_and_si512(_mm512_add_epi32(whole, half), low), half);
+                whole = _mm512_srai_epi32(_mm512_sub_epi32(whole, digit[n]), 8);
+            }
+            digit[0] = whole;
+            for (int n = 0; n < digits; n++) {
+                uint32_t fours[4];
+                _mm_storeu_si128((__m128i *)fours, _mm512_cvtepi32_epi8(digit[n]));
+                for (int64_t j = 0; j < 4 && k + 4 * j < d; j++) {
+                    uint32_t four = fours[j] ^ more;
+                    const int64_t left = d - k - 4 * j;
+                    if (left < 4) four &= (1u << 8 * left) - 1; /* past the end 0 as it is multiplied */
+                    memcpy(out + n * COLUMNS * deep + (k / 4 + j) * COLUMNS * 4, &four, 4);
+                }
+            }
+        }
+    }
+}
+
+/* What one block of rows is multiplied as: rows `a`, `stride` bytes apart, of `deep` bytes; `ahead` is fetched meanwhile,
+ROWS · stride bytes, or NULL; the sums go to `c` [tile][ROWS][COLUMNS]. */
+typedef struct {
+    const int8_t *a;
+    const uint8_t *ahead;
+    int64_t stride, deep;
+    int32_t *c;
+    const int32_t *shifts; /* of VNNI: what the 128 more add to each row, to be taken off */
+} Block;
+
+/* GCC's intrinsics do not say that they read memory either: what was written before has to be there. */
+#define WRITTEN() __asm__ volatile("" ::: "memory")
+
+#define FETCH(block, k)                                                                        \
+    if ((block)->ahead)                                                                        \
+        for (int line = 0; line < ROWS; line++)                                                \
+            _mm_prefetch((const char *)(block)->ahead + ((k) * ROWS) + line * 64, _MM_HINT_T1)
+
+/* Two tiles of rows by 3, 2 or 1 of columns. A tile's product takes 16 cycles, a tile from the first cache 8. */
+WITH_AMX static void amx3(const Block *block, const uint8_t *b) {
+    const int8_t *low = block->a, *high = block->a + 16 * block->stride;
+    const int64_t stride = block->stride, size = COLUMNS * block->deep;
+    WRITTEN();
+    _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5);
+    for (int64_t k = 0; k < block->deep; k += STEP, b += TILE) {
+        FETCH(block, k);
+        _tile_loadd(6, low + k, stride);
+        _tile_loadd(7, b, 64);
+        _tile_dpbssd(0, 6, 7);
+        _tile_loadd(6, high + k, stride);
+        _tile_dpbssd(3, 6, 7);
+        _tile_loadd(7, b + size, 64);
+        _tile_dpbssd(4, 6, 7);
+        _tile_loadd(6, low + k, stride);
+        _tile_dpbssd(1, 6, 7);
+        _tile_loadd(7, b + 2 * size, 64);
+        _tile_dpbssd(2, 6, 7);
+        _tile_loadd(6, high + k, stride);
+        _tile_dpbssd(5, 6, 7);
+    }
+    int32_t *c = block->c;
+    _tile_stored(0, c, 64); _tile_stored(3, c + 256, 64); _tile_stored(1, c + 512, 64);
+    _tile_stored(4, c + 768, 64); _tile_stored(2, c + 1024, 64); _tile_stored(5, c + 1280, 64);
+}
+
+WITH_AMX static void amx2(const Block *block, const uint8_t *b) {
+    const int8_t *low = block->a, *high = block->a + 16 * block->stride;
+    const int64_t stride = block->stride, size = COLUMNS * block->deep;
+    WRITTEN();
+    _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
+    for (int64_t k = 0; k < block->deep; k += STEP, b += TILE) {
+        FETCH(block, k);
+        _tile_loadd(4, low + k, stride);
+        _tile_loadd(6, b, 64);
+        _tile_dpbssd(0, 4, 6);
+        _tile_loadd(5, high + k, stride);
+        _tile_dpbssd(1, 5, 6);
+        _tile_loadd(7, b + size, 64);
+        _tile_dpbssd(2, 4, 7);
+        _tile_dpbssd(3, 5, 7);
+    }
+    int32_t *c = block->c;
+    _tile_stored(0, c, 64); _tile_stored(1, c + 256, 64); _tile_stored(2, c + 512, 64); _tile_stored(3, c + 768, 64);
+}
+
+WITH_AMX static void amx1(const Block *block, const uint8_t *b) {
+    const int8_t *low = block->a, *high = block->a + 16 * block->stride;
+    const int64_t stride = block->stride;
+    WRITTEN();
+    _tile_zero(0); _tile_zero(1);
+    for (int64_t k = 0; k < block->deep; k += STEP, b += TILE) {
+        FETCH(block, k);
+        _tile_loadd(4, low + k, stride);
+        _tile_loadd(6, b, 64);
+        _tile_dpbssd(0, 4, 6);
+        _tile_loadd(5, high + k, stride);
+        _tile_dpbssd(1, 5, 6);
+    }
+    _tile_stored(0, block->c, 64); _tile_stored(1, block->c + 256, 64);
+}
+
+/* All eight tiles are 16 rows of 64 bytes. Constant: GCC's intrinsic does not say that it reads more than a pointer. */
+WITH_AMX static void amx_begin(void) {
+    static const struct { uint8_t palette, start, none[14]; uint16_t bytes[16]; uint8_t rows[16]; } config = {
+        1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    _tile_loadconfig(&config);
+}
+
+WITH_AMX static void amx_end(void) { _tile_release(); }
+
+/* Eight rows at a time by `n` tiles of columns: 24 sums, 3 columns and a row are 28 of the 32 registers. */
+#define VNNI_BY(n)                                                                                               \
+    WITH_VNNI static void vnni##n(const Block *block, const uint8_t *b) {                                        \
+        const int64_t size = COLUMNS * block->deep;                                                              \
+        for (int first = 0; first < ROWS; first += 8) {                                                          \
+            __m512i sums[8][n];                                                                                  \
+            for (int r = 0; r < 8; r++)                                                                          \
+                for (int t = 0; t < n; t++) sums[r][t] = _mm512_set1_epi32(block->shifts[first + r]);            \
+            const int8_t *a = block->a + first * block->stride;                                                  \
+            for (int64_t k = 0; k < block->deep; k += 4) {                                                       \
+                if (block->ahead && k % 32 == 0)                                                                 \
+                    for (int line = 0; line < 4; line++)                                                         \
+                        _mm_prefetch((const char *)block->ahead + first * block->deep + k * 8 + line * 64,       \
+                                     _MM_HINT_T1);                                                               \
+                __m512i columns[n];                                                                              \
+                for (int t = 0; t < n; t++) columns[t] = _mm512_load_si512(b + t * size + k * COLUMNS);          \
+                for (int r = 0; r < 8; r++) {                                                                    \
+                    int32_t four;                                                                                \
+                    memcpy(&four, a + r * block->stride + k, 4);                                                 \
+                    const __m512i row = _mm512_set1_epi32(four);                                                 \
+                    for (int t = 0; t < n; t++) sums[r][t] = _mm512_dpbusd_epi32(sums[r][t], columns[t], row);   \
+                }                                                                                                \
+            }                                                                                                    \
+            for (int r = 0; r < 8; r++)                                                                          \
+                for (int t = 0; t < n; t++)                                                                      \
+                    _mm512_store_si512(block->c + (t * ROWS + first + r) * COLUMNS, sums[r][t]);                 \
+        }                                                                                                        \
+    }
+VNNI_BY(1)
+VNNI_BY(2)
+VNNI_BY(3)
+
+/* shifts[r] = -128 · the sum of row r's first d codes. */
+WITH_VNNI static void shifts_of(const int8_t *a, int64_t stride, int64_t d, int32_t *shifts) {
+    const __m512i ones = _mm512_set1_epi8(1);
+    for (int r = 0; r < ROWS; r++) {
+        __m512i sum = _mm512_setzero_si512();
+        for (int64_t k = 0; k < d; k += 64) {
+            const __mmask64 there = d - k < 64 ? (1ull << (d - k)) - 1 : ~0ull;
+            sum = _mm512_dpbusd_epi32(sum, ones, _mm512_maskz_loadu_epi8(there, a + r * stride + k));
+        }
+        shifts[r] = -128 * _mm512_reduce_add_epi32(sum);
+    }
+}
+
+/* The cursor stands at a row of a document. */
+typedef struct {
+    int64_t document, row;
+} Cursor;
+
+/* How many rows from the cursor on lie one after the other, ROWS at the most, and where the next block begins. */
+static int64_t take(const int64_t *starts, const int64_t *ends, int64_t last, Cursor *at) {
+    const int64_t begin = at->row;
+    while (ends[at->document] - begin <= ROWS) {
+        const int64_t end = ends[at->document++];
+        if (at->document == last) return end - begin;
+        at->row = starts[at->document];
+        if (at->row != end || end - begin == ROWS) return end - begin;
+    }
+    at->row = begin + ROWS;
+    return ROWS;
+}
+
+/* Put the maxima of one tile of tokens, over the `n` rows from `row` on, into `best` of the documents they belong to. */
+#define PUT_BEST(name, digits)                                                                                   \
+    BASE static void name(const int32_t *c, int64_t n, const float *factors, const int64_t *ends,                \
+                          int64_t row, float *best, int64_t stride) {                                            \
+        const __m512 finer = _mm512_set1_ps(1.0f / 256);                                                         \
+        for (int64_t r = 0; r < n; ends++, best += stride) {                                                     \
+            const int64_t end = *ends - row < n ? *ends - row : n;                                               \
+            __m512 most = _mm512_loadu_ps(best);                                                                 \
+            for (; r < end; r++) {                                                                               \
+                const int32_t *sums = c + r * COLUMNS;                                                           \
+                __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + (digits - 1) * ROWS * COLUMNS));        \
+                for (int t = digits - 2; t >= 0; t--) {                                                          \
+                    const __m512 coarser = _mm512_cvtepi32_ps(_mm512_load_si512(sums + t * ROWS * COLUMNS));     \
+                    sum = _mm512_fmadd_ps(sum, finer, coarser);                                                  \
+                }                                                                                                \
+                most = _mm512_max_ps(_mm512_mul_ps(sum, _mm512_set1_ps(factors[r])), most);                      \
+            }                                                                                                    \
+            _mm512_storeu_ps(best, most);                                                                        \
+        }                                                                                                        \
+    }
+PUT_BEST(put1, 1)
+PUT_BEST(put2, 2)
+PUT_BEST(put3, 3)
+
+typedef void Multiply(const Block *, const uint8_t *);
+typedef void Put(const int32_t *, int64_t, const float *, const int64_t *, int64_t, float *, int64_t);
+
+/* best (last - first, m rounded up to 16) float32 of documents first ... last, of which document i is rows
+starts[i] ... ends[i] of `codes` (rows, w) int8 with `factors` (rows,); no document is empty. `panel` is what smart_jobs_pack
+made of m tokens of d ≤ w dimensions for the same path. Returns 0, or -1 where there is no memory. */
+BASE int smart_jobs_best(int path, const int8_t *codes, int64_t rows, int64_t w, const float *factors,
+                         const int64_t *starts, const int64_t *ends, int64_t first, int64_t last, const uint8_t *panel,
+                         int64_t m, int64_t d, int digits, float *best) {
+    static Multiply *const by_tiles[] = {amx1, amx2, amx3}, *const by_rows[] = {vnni1, vnni2, vnni3};
+    static Put *const puts[] = {put1, put2, put3};
+    Multiply *const *multiply = path == AMX ? by_tiles : by_rows;
+    Put *const put = puts[digits - 1];
+    const int64_t deep = up(d, STEP), width = up(m, COLUMNS), groups = width / COLUMNS, size = COLUMNS * deep;
+    const int64_t at_once = digits == 1 ? 2 : 1; /* groups of tokens that are multiplied together */
+    const int64_t resident = PANEL_BYTES / (digits * size) / at_once * at_once;
+    const int64_t turn = resident < at_once ? at_once : resident;
+    const int64_t chunk = groups <= turn ? rows : up(CHUNK_BYTES / w, ROWS);
+    _Alignas(64) int32_t c[MOST * ROWS * COLUMNS], shifts[ROWS];
+    int8_t *apart = aligned_alloc(64, ROWS * deep);
+    if (!apart) return -1;
+    for (int64_t i = 0; i < (last - first) * width; i++) best[i] = -INFINITY;
+    if (path == AMX) amx_begin();
+    for (Cursor begin = {first, starts[first]}, at = begin; begin.document < last; begin = at)
+        for (int64_t group = 0; group < groups; group += turn) {
+            const int64_t until = group + turn < groups ? group + turn : groups;
+            at = begin;
+            for (int64_t done = 0; done < chunk && at.document < last;) {
+                const Cursor here = at;
+                const int64_t n = take(starts, ends, last, &at);
+                Block block = {codes + here.row * w, NULL, w, deep, c, shifts};
+                if ((here.row + ROWS - 1) * w + deep > rows * w) { /* would read past the last row */
+                    memset(apart, 0, ROWS * deep);
+                    for (int64_t r = 0; r < n; r++) memcpy(apart + r * deep, block.a + r * w, d);
+                    block.a = apart, block.stride = deep;
+                }
+                if (path == VNNI) shifts_of(block.a, block.stride, d, shifts);
+                if (group == 0 && at.document < last) block.ahead = (const uint8_t *)codes + at.row * w;
+                for (int64_t g = group; g < until; g += at_once, block.ahead = NULL) {
+                    const int64_t together = until - g < at_once ? until - g : at_once;
+                    multiply[together * digits - 1](&block, panel + g * digits * size);
+                    for (int64_t t = 0; t < together; t++)
+                        put(c + t * ROWS * COLUMNS, n, factors + here.row, ends + here.document, here.row,
+                            best + (here.document - first) * width + (g + t) * COLUMNS, width);
+                }
+                done += n;
+            }
+        }
+    if (path == AMX) amx_end();
+    free(apart);
+    return 0;
+}
