@@ -19,7 +19,7 @@ rows. So the result is the same to the bit, whatever the path, the company, or t
 #include <unistd.h>
 
 enum { VNNI = 1, AMX = 2 };
-enum { ROWS = 32, COLUMNS = 16, STEP = 64, TILE = COLUMNS * STEP, MOST = 3 };
+enum { ROWS = 32, COLUMNS = 16, STEP = 64, TILE = COLUMNS * STEP, SLAB = ROWS * STEP + 64, MOST = 3 };
 
 /* Bytes of packed columns that stay in a core's second cache (of 1 to 2 MB), and of documents that pass by them before
 the next columns' turn: these come from the third. */
@@ -97,85 +97,96 @@ BASE void smart_jobs_pack(int path, const float *values, int64_t m, int64_t d, i
     }
 }
 
-/* What one block of rows is multiplied as: rows `a`, `stride` bytes apart, of `deep` bytes; `ahead` is fetched meanwhile,
-ROWS · stride bytes, or NULL; the sums go to `c` [tile][ROWS][COLUMNS]. */
+/* What a block of ROWS rows is multiplied as: 64 dimensions from `a` on, of rows `stride` bytes apart, the next 64 `step`
+bytes on, to `deep` dimensions; the sums go to `c` [tile][ROWS][COLUMNS]. Meanwhile ROWS · deep bytes from `ahead` on
+are fetched, none where it is NULL. */
 typedef struct {
-    const int8_t *a;
-    const uint8_t *ahead;
-    int64_t stride, deep;
+    const int8_t *a, *ahead;
+    int64_t stride, step, deep;
     int32_t *c;
     const int32_t *shifts; /* of VNNI: what the 128 more add to each row, to be taken off */
 } Block;
 
-/* GCC's intrinsics do not say that they read memory either: what was written before has to be there. */
+/* GCC's intrinsics of AMX do not say that they read memory: what was written before has to be there. */
 #define WRITTEN() __asm__ volatile("" ::: "memory")
 
-#define FETCH(block, k)                                                                        \
-    if ((block)->ahead)                                                                        \
-        for (int line = 0; line < ROWS; line++)                                                \
-            _mm_prefetch((const char *)(block)->ahead + ((k) * ROWS) + line * 64, _MM_HINT_T1)
+#define FETCH(block, k)                                                      \
+    if ((block)->ahead)                                                      \
+        for (int line = 0; line < ROWS; line++)                              \
+            _mm_prefetch((block)->ahead + ((k) * ROWS + line * 64), _MM_HINT_T1)
 
 /* Two tiles of rows by 3, 2 or 1 of columns. A tile's product takes 16 cycles, a tile from the first cache 8. */
 WITH_AMX static void amx3(const Block *block, const uint8_t *b) {
-    const int8_t *low = block->a, *high = block->a + 16 * block->stride;
-    const int64_t stride = block->stride, size = COLUMNS * block->deep;
+    const int8_t *a = block->a;
+    const int64_t stride = block->stride;
+    const int64_t size = COLUMNS * block->deep;
     WRITTEN();
     _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5);
-    for (int64_t k = 0; k < block->deep; k += STEP, b += TILE) {
+    for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {
         FETCH(block, k);
-        _tile_loadd(6, low + k, stride);
+        _tile_loadd(6, a, stride);
         _tile_loadd(7, b, 64);
         _tile_dpbssd(0, 6, 7);
-        _tile_loadd(6, high + k, stride);
+        _tile_loadd(6, a + 16 * stride, stride);
         _tile_dpbssd(3, 6, 7);
         _tile_loadd(7, b + size, 64);
         _tile_dpbssd(4, 6, 7);
-        _tile_loadd(6, low + k, stride);
+        _tile_loadd(6, a, stride);
         _tile_dpbssd(1, 6, 7);
         _tile_loadd(7, b + 2 * size, 64);
         _tile_dpbssd(2, 6, 7);
-        _tile_loadd(6, high + k, stride);
+        _tile_loadd(6, a + 16 * stride, stride);
         _tile_dpbssd(5, 6, 7);
     }
     int32_t *c = block->c;
-    _tile_stored(0, c, 64); _tile_stored(3, c + 256, 64); _tile_stored(1, c + 512, 64);
-    _tile_stored(4, c + 768, 64); _tile_stored(2, c + 1024, 64); _tile_stored(5, c + 1280, 64);
+    _tile_stored(0, c + 0, 64);
+    _tile_stored(3, c + 256, 64);
+    _tile_stored(1, c + 512, 64);
+    _tile_stored(4, c + 768, 64);
+    _tile_stored(2, c + 1024, 64);
+    _tile_stored(5, c + 1280, 64);
 }
 
 WITH_AMX static void amx2(const Block *block, const uint8_t *b) {
-    const int8_t *low = block->a, *high = block->a + 16 * block->stride;
-    const int64_t stride = block->stride, size = COLUMNS * block->deep;
+    const int8_t *a = block->a;
+    const int64_t stride = block->stride;
+    const int64_t size = COLUMNS * block->deep;
     WRITTEN();
     _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
-    for (int64_t k = 0; k < block->deep; k += STEP, b += TILE) {
+    for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {
         FETCH(block, k);
-        _tile_loadd(4, low + k, stride);
+        _tile_loadd(4, a, stride);
         _tile_loadd(6, b, 64);
         _tile_dpbssd(0, 4, 6);
-        _tile_loadd(5, high + k, stride);
+        _tile_loadd(5, a + 16 * stride, stride);
         _tile_dpbssd(1, 5, 6);
         _tile_loadd(7, b + size, 64);
         _tile_dpbssd(2, 4, 7);
         _tile_dpbssd(3, 5, 7);
     }
     int32_t *c = block->c;
-    _tile_stored(0, c, 64); _tile_stored(1, c + 256, 64); _tile_stored(2, c + 512, 64); _tile_stored(3, c + 768, 64);
+    _tile_stored(0, c + 0, 64);
+    _tile_stored(1, c + 256, 64);
+    _tile_stored(2, c + 512, 64);
+    _tile_stored(3, c + 768, 64);
 }
 
 WITH_AMX static void amx1(const Block *block, const uint8_t *b) {
-    const int8_t *low = block->a, *high = block->a + 16 * block->stride;
+    const int8_t *a = block->a;
     const int64_t stride = block->stride;
     WRITTEN();
     _tile_zero(0); _tile_zero(1);
-    for (int64_t k = 0; k < block->deep; k += STEP, b += TILE) {
+    for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {
         FETCH(block, k);
-        _tile_loadd(4, low + k, stride);
+        _tile_loadd(4, a, stride);
         _tile_loadd(6, b, 64);
         _tile_dpbssd(0, 4, 6);
-        _tile_loadd(5, high + k, stride);
+        _tile_loadd(5, a + 16 * stride, stride);
         _tile_dpbssd(1, 5, 6);
     }
-    _tile_stored(0, block->c, 64); _tile_stored(1, block->c + 256, 64);
+    int32_t *c = block->c;
+    _tile_stored(0, c + 0, 64);
+    _tile_stored(1, c + 256, 64);
 }
 
 /* All eight tiles are 16 rows of 64 bytes. Constant: GCC's intrinsic does not say that it reads more than a pointer. */
@@ -195,19 +206,21 @@ WITH_AMX static void amx_end(void) { _tile_release(); }
             __m512i sums[8][n];                                                                                  \
             for (int r = 0; r < 8; r++)                                                                          \
                 for (int t = 0; t < n; t++) sums[r][t] = _mm512_set1_epi32(block->shifts[first + r]);            \
-            const int8_t *a = block->a + first * block->stride;                                                  \
-            for (int64_t k = 0; k < block->deep; k += 4) {                                                       \
-                if (block->ahead && k % 32 == 0)                                                                 \
-                    for (int line = 0; line < 4; line++)                                                         \
-                        _mm_prefetch((const char *)block->ahead + first * block->deep + k * 8 + line * 64,       \
-                                     _MM_HINT_T1);                                                               \
-                __m512i columns[n];                                                                              \
-                for (int t = 0; t < n; t++) columns[t] = _mm512_load_si512(b + t * size + k * COLUMNS);          \
-                for (int r = 0; r < 8; r++) {                                                                    \
-                    int32_t four;                                                                                \
-                    memcpy(&four, a + r * block->stride + k, 4);                                                 \
-                    const __m512i row = _mm512_set1_epi32(four);                                                 \
-                    for (int t = 0; t < n; t++) sums[r][t] = _mm512_dpbusd_epi32(sums[r][t], columns[t], row);   \
+            const int8_t *a = block->a + first * block->stride, *ahead = block->ahead;                           \
+            for (int64_t k = 0; k < block->deep; k += STEP, a += block->step) {                                  \
+                if (ahead)                                                                                       \
+                    for (int line = 0; line < 8; line++)                                                         \
+                        _mm_prefetch(ahead + first * block->deep + k * 8 + line * 64, _MM_HINT_T1);              \
+                for (int64_t four = 0; four < STEP; four += 4) {                                                 \
+                    __m512i columns[n];                                                                          \
+                    for (int t = 0; t < n; t++)                                                                  \
+                        columns[t] = _mm512_load_si512(b + t * size + (k + four) * COLUMNS);                     \
+                    for (int r = 0; r < 8; r++) {                                                                \
+                        int32_t codes;                                                                           \
+                        memcpy(&codes, a + r * block->stride + four, 4);                                         \
+                        const __m512i row = _mm512_set1_epi32(codes);                                            \
+                        for (int t = 0; t < n; t++) sums[r][t] = _mm512_dpbusd_epi32(sums[r][t], columns[t], row); \
+                    }                                                                                            \
                 }                                                                                                \
             }                                                                                                    \
             for (int r = 0; r < 8; r++)                                                                          \
@@ -219,14 +232,26 @@ VNNI_BY(1)
 VNNI_BY(2)
 VNNI_BY(3)
 
-/* shifts[r] = -128 · the sum of row r's first d codes. */
-WITH_VNNI static void shifts_of(const int8_t *a, int64_t stride, int64_t d, int32_t *shifts) {
+/* Copy n rows of d codes, w bytes apart, to where their tiles lie one after the other: 64 dimensions of each of ROWS
+rows, then the next. For rows that are multiplied more than once: as they lie they may cross lines, and at a width of
+2,048 they share two of the first cache's sets. The rest of a row's last 64 are zeros, rows past n what they were. */
+BASE static void gather(const int8_t *codes, int64_t w, int64_t n, int64_t d, int8_t *a) {
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t k = 0; k < d; k += STEP) {
+            const __mmask64 there = d - k < STEP ? (1ull << (d - k)) - 1 : ~0ull;
+            _mm512_store_si512(a + k / STEP * SLAB + r * STEP, _mm512_maskz_loadu_epi8(there, codes + r * w + k));
+        }
+}
+
+/* shifts[r] = -128 · the sum of the first d codes of row r. */
+WITH_VNNI static void shifts_of(const Block *block, int64_t d, int32_t *shifts) {
     const __m512i ones = _mm512_set1_epi8(1);
     for (int r = 0; r < ROWS; r++) {
         __m512i sum = _mm512_setzero_si512();
-        for (int64_t k = 0; k < d; k += 64) {
-            const __mmask64 there = d - k < 64 ? (1ull << (d - k)) - 1 : ~0ull;
-            sum = _mm512_dpbusd_epi32(sum, ones, _mm512_maskz_loadu_epi8(there, a + r * stride + k));
+        for (int64_t k = 0; k < d; k += STEP) {
+            const __mmask64 there = d - k < STEP ? (1ull << (d - k)) - 1 : ~0ull;
+            const int8_t *codes = block->a + k / STEP * block->step + r * block->stride;
+            sum = _mm512_dpbusd_epi32(sum, ones, _mm512_maskz_loadu_epi8(there, codes));
         }
         shifts[r] = -128 * _mm512_reduce_add_epi32(sum);
     }
@@ -291,10 +316,11 @@ BASE int smart_jobs_best(int path, const int8_t *codes, int64_t rows, int64_t w,
     const int64_t at_once = digits == 1 ? 2 : 1; /* groups of tokens that are multiplied together */
     const int64_t resident = PANEL_BYTES / (digits * size) / at_once * at_once;
     const int64_t turn = resident < at_once ? at_once : resident;
-    const int64_t chunk = groups <= turn ? rows : up(CHUNK_BYTES / w, ROWS);
+    const int64_t chunk = groups <= turn ? INT64_MAX : up(CHUNK_BYTES / w, ROWS);
     _Alignas(64) int32_t c[MOST * ROWS * COLUMNS], shifts[ROWS];
-    int8_t *apart = aligned_alloc(64, ROWS * deep);
-    if (!apart) return -1;
+    int8_t *a = aligned_alloc(64, deep / STEP * SLAB);
+    if (!a) return -1;
+    memset(a, 0, deep / STEP * SLAB);
     for (int64_t i = 0; i < (last - first) * width; i++) best[i] = -INFINITY;
     if (path == AMX) amx_begin();
     for (Cursor begin = {first, starts[first]}, at = begin; begin.document < last; begin = at)
@@ -304,14 +330,13 @@ BASE int smart_jobs_best(int path, const int8_t *codes, int64_t rows, int64_t w,
             for (int64_t done = 0; done < chunk && at.document < last;) {
                 const Cursor here = at;
                 const int64_t n = take(starts, ends, last, &at);
-                Block block = {codes + here.row * w, NULL, w, deep, c, shifts};
-                if ((here.row + ROWS - 1) * w + deep > rows * w) { /* would read past the last row */
-                    memset(apart, 0, ROWS * deep);
-                    for (int64_t r = 0; r < n; r++) memcpy(apart + r * deep, block.a + r * w, d);
-                    block.a = apart, block.stride = deep;
+                Block block = {codes + here.row * w, NULL, w, STEP, deep, c, shifts};
+                if (until - group > at_once || (here.row + ROWS - 1) * w + deep > rows * w) {
+                    gather(block.a, w, n, d, a); /* the last rows too: what follows them may not be read */
+                    block.a = a, block.stride = STEP, block.step = SLAB;
                 }
-                if (path == VNNI) shifts_of(block.a, block.stride, d, shifts);
-                if (group == 0 && at.document < last) block.ahead = (const uint8_t *)codes + at.row * w;
+                if (path == VNNI) shifts_of(&block, d, shifts);
+                if (group == 0 && at.document < last) block.ahead = codes + at.row * w;
                 for (int64_t g = group; g < until; g += at_once, block.ahead = NULL) {
                     const int64_t together = until - g < at_once ? until - g : at_once;
                     multiply[together * digits - 1](&block, panel + g * digits * size);
@@ -323,6 +348,6 @@ BASE int smart_jobs_best(int path, const int8_t *codes, int64_t rows, int64_t w,
             }
         }
     if (path == AMX) amx_end();
-    free(apart);
+    free(a);
     return 0;
 }

@@ -12,12 +12,14 @@ import torch
 from smart_jobs import codec
 from smart_jobs.lake.states import Packed, Ragged, runs
 from smart_jobs.records import Codec
-from smart_jobs.search import products
+from smart_jobs.search import compiled, products
 
 TILE_BYTES, TILE_TOKENS = 4 << 20, 4096
 """What is multiplied at a time of the documents: bytes as they enter the product, and tokens."""
 TILE_COLUMNS, TILE_PRODUCTS = 2048, 1 << 21
 """What of the queries, in columns of the product, or one query; and the most products, whose 8 MiB stay in a cache."""
+PANEL_TOKENS = 2048
+"""Query tokens, or those of one query, that the compiled kernel is given at a time."""
 MOST = 0.25
 """Share of the pairs up to which they are scored one query at a time; beyond it all are, at once."""
 ROUNDING = 1e-6
@@ -40,6 +42,8 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
     besides the result some 25 MB are held, the queries' digits (8 bytes an element where floats are `exact`), and what
     one document or query longer than a tile takes.
     """
+    if kernel := products.kernel(documents.codec):
+        return _compiled(kernel, queries, documents, np.arange(len(documents.offsets) - 1), digits)
     result = np.empty((len(queries.offsets) - 1, len(documents.offsets) - 1), np.float32)
     blocks = [_Asked.of(queries, first, last, documents.codec, digits, exact=exact)
               for first, last in runs(queries.offsets, TILE_COLUMNS // digits)]  # fmt: skip
@@ -54,7 +58,30 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
         for asked in blocks:  # tiles are of several documents, or several of one
             found = (products.product(tile, asked.tokens, space) for tile in tiles)
             best = functools.reduce(torch.maximum, map(_best, found, parts))
-            result[asked.first : asked.last, begin:end] = asked.means(best)
+            result[asked.first : asked.last, begin:end] = _means(
+                best.cpu().numpy(), asked.tokens.steps.cpu().numpy(), asked.bounds
+            )
+    return result
+
+
+def _compiled(
+    kernel: compiled.Kernel, queries: Ragged, documents: Packed, which: np.ndarray, digits: int
+) -> np.ndarray:
+    """(q, c) float32: `late` with documents `which` (c,), by the kernel. Nothing is copied but what is unpacked."""
+    result = np.empty((len(queries.offsets) - 1, len(which)), np.float32)
+    starts, ends = documents.offsets[which], documents.offsets[which + 1]
+    unpacked = 0 if documents.codec == "int8" else documents.dim
+    for first, last in runs(queries.offsets, PANEL_TOKENS):
+        bounds = queries.offsets[first : last + 1]
+        panel = kernel.panel(queries.values[bounds[0] : bounds[-1]], digits)
+        costs = np.concatenate([[0], np.cumsum(4 * len(panel.steps) + unpacked * (ends - starts))])
+        for begin, end in runs(costs, TILE_BYTES):
+            part, low, high = documents, starts[begin:end], ends[begin:end]
+            if unpacked:
+                part = documents.take(which[begin:end])
+                low, high = part.offsets[:-1], part.offsets[1:]
+            best = kernel.best(panel, codec.integers(part.rows, part.codec), part.factors, low, high)
+            result[first:last, begin:end] = _means(best, panel.steps, bounds)
     return result
 
 
@@ -67,35 +94,44 @@ def late_where(
     """
     if wanted.mean() > MOST:
         return late(queries, documents, digits, exact=exact)
-    found = np.zeros(wanted.shape, np.float32)
+    found, kernel = np.zeros(wanted.shape, np.float32), products.kernel(documents.codec)
     for row in np.flatnonzero(wanted.any(axis=1)).tolist():
         begin, end = queries.offsets[row], queries.offsets[row + 1]
         one = Ragged(queries.values[begin:end], np.array([0, end - begin]))
-        found[row, wanted[row]] = late(one, documents.take(np.flatnonzero(wanted[row])), digits, exact=exact)[0]
+        which = np.flatnonzero(wanted[row])
+        found[row, which] = (
+            _compiled(kernel, one, documents, which, digits)
+            if kernel
+            else late(one, documents.take(which), digits, exact=exact)
+        )[0]
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Queries first ... last, their tokens, where each query's begin, and how many it has."""
+    """Queries first ... last, where in all tokens each begins and the last one ends, and their tokens."""
 
     first: int
     last: int
+    bounds: np.ndarray
     tokens: products.Tokens
-    starts: np.ndarray
-    counts: np.ndarray
 
     @classmethod
     def of(cls, queries: Ragged, first: int, last: int, kind: Codec, digits: int, *, exact: bool) -> "_Asked":
         bounds = queries.offsets[first : last + 1]
         tokens = products.tokens(queries.values[bounds[0] : bounds[-1]], kind, digits, exact=exact)
-        return cls(first, last, tokens, bounds[:-1] - bounds[0], np.diff(bounds))
+        return cls(first, last, bounds, tokens)
 
-    def means(self, best: torch.Tensor) -> np.ndarray:
-        """(q, n) of what each document has at best for each token, (n, tokens) in steps."""
-        each = (best * self.tokens.steps)[:, : self.counts.sum()].cpu().numpy().astype(np.float64)
-        found: np.ndarray = (np.add.reduceat(each, self.starts, axis=1) / self.counts).T
-        return found
+
+def _means(best: np.ndarray, steps: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """(q, n) float64 of what each document has at best for each token, (n, tokens) in `steps` (tokens,).
+
+    The first query's tokens are bounds[0] ... bounds[1], and so on; those that follow the last one's do not count.
+    """
+    starts, counts = bounds[:-1] - bounds[0], np.diff(bounds)
+    each = (best * steps)[:, : counts.sum()].astype(np.float64)
+    found: np.ndarray = (np.add.reduceat(each, starts, axis=1) / counts).T
+    return found
 
 
 def _tile_tokens(documents: Packed, columns: int) -> int:

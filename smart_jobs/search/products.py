@@ -18,6 +18,7 @@ import torch
 from smart_jobs import codec
 from smart_jobs.lake.states import Packed
 from smart_jobs.records import Codec
+from smart_jobs.search import compiled
 from smart_jobs.search import exact as grid
 
 DIGITS = 3
@@ -66,6 +67,11 @@ def tokens(values: np.ndarray, kind: Codec, digits: int = DIGITS, *, exact: bool
 def as_integers(kind: Codec) -> bool:
     """Whether states stored as `kind` are multiplied as the integers that they are."""
     return kind in codec.FACTORS and WHOLE
+
+
+def kernel(kind: Codec) -> compiled.Kernel | None:
+    """What multiplies states stored as `kind` here, if not torch: the same sums, and the same to the bit after them."""
+    return compiled.kernel() if as_integers(kind) and DEVICE.type == "cpu" else None
 
 
 def split(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
