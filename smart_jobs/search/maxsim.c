@@ -97,13 +97,59 @@ BASE void smart_jobs_pack(int path, const float *values, int64_t m, int64_t d, i
     }
 }
 
+/* What is still to be done with the sums of a block: put the maxima over its n rows, of which row r comes next, into
+`best` of the documents that they belong to, `width` apart. `row` says where in all rows the block begins, `starts` and
+`ends` where the documents do. */
+typedef struct Put {
+    void (*some)(struct Put *, int64_t);
+    const int32_t *c;
+    int64_t r, n, row, width;
+    const float *factors;
+    const int64_t *starts, *ends;
+    float *best;
+} Put;
+
+/* The next rows of them, of `tokens` tiles of tokens in `digits` digits. */
+#define PUT(name, digits, tokens)                                                                                \
+    BASE static void name(Put *put, int64_t rows) {                                                              \
+        const int64_t until = put->n - put->r < rows ? put->n : put->r + rows;                                   \
+        const __m512 finer = _mm512_set1_ps(1.0f / 256);                                                         \
+        int64_t r = put->r;                                                                                      \
+        while (r < until) {                                                                                      \
+            const int64_t ends = *put->ends - put->row, end = ends < until ? ends : until;                       \
+            __m512 most[tokens];                                                                                 \
+            const int new = put->row + r == *put->starts; /* memory that nobody has written to, nor waits for */    \
+            for (int i = 0; i < tokens; i++)                                                                     \
+                most[i] = new ? _mm512_set1_ps(-INFINITY) : _mm512_loadu_ps(put->best + i * COLUMNS);            \
+            for (; r < end; r++) {                                                                               \
+                const __m512 factor = _mm512_set1_ps(put->factors[r]);                                           \
+                for (int i = 0; i < tokens; i++) {                                                               \
+                    const int32_t *sums = put->c + (i * digits * ROWS + r) * COLUMNS;                            \
+                    __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + (digits - 1) * ROWS * COLUMNS));    \
+                    for (int t = digits - 2; t >= 0; t--)                                                        \
+                        sum = _mm512_fmadd_ps(sum, finer,                                                        \
+                                              _mm512_cvtepi32_ps(_mm512_load_si512(sums + t * ROWS * COLUMNS))); \
+                    most[i] = _mm512_max_ps(_mm512_mul_ps(sum, factor), most[i]);                                \
+                }                                                                                                \
+            }                                                                                                    \
+            for (int i = 0; i < tokens; i++) _mm512_storeu_ps(put->best + i * COLUMNS, most[i]);                 \
+            if (r == ends) put->starts++, put->ends++, put->best += put->width;                                                 \
+        }                                                                                                        \
+        put->r = r;                                                                                              \
+    }
+PUT(put1, 1, 1)
+PUT(put1by2, 1, 2)
+PUT(put2, 2, 1)
+PUT(put3, 3, 1)
+
 /* What a block of ROWS rows is multiplied as: 64 dimensions from `a` on, of rows `stride` bytes apart, the next 64 `step`
 bytes on, to `deep` dimensions; the sums go to `c` [tile][ROWS][COLUMNS]. Meanwhile ROWS · deep bytes from `ahead` on
-are fetched, none where it is NULL. */
+are fetched, none where it is NULL, and `before` is done, which the block before left to do: float32 beside the tiles. */
 typedef struct {
     const int8_t *a, *ahead;
-    int64_t stride, step, deep;
+    int64_t stride, step, deep, lines;
     int32_t *c;
+    Put *before;
     const int32_t *shifts; /* of VNNI: what the 128 more add to each row, to be taken off */
 } Block;
 
@@ -112,18 +158,19 @@ typedef struct {
 
 #define FETCH(block, k)                                                      \
     if ((block)->ahead)                                                      \
-        for (int line = 0; line < ROWS; line++)                              \
-            _mm_prefetch((block)->ahead + ((k) * ROWS + line * 64), _MM_HINT_T1)
+        for (int64_t line = 0; line < (block)->lines; line++)                \
+            _mm_prefetch((block)->ahead + ((k) * (block)->lines + line * 64), _MM_HINT_T1)
 
 /* Two tiles of rows by 3, 2 or 1 of columns. A tile's product takes 16 cycles, a tile from the first cache 8. */
 WITH_AMX static void amx3(const Block *block, const uint8_t *b) {
     const int8_t *a = block->a;
-    const int64_t stride = block->stride;
+    const int64_t stride = block->stride, each = ROWS / (block->deep / STEP) + 1;
     const int64_t size = COLUMNS * block->deep;
     WRITTEN();
     _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5);
     for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {
         FETCH(block, k);
+        block->before->some(block->before, each);
         _tile_loadd(6, a, stride);
         _tile_loadd(7, b, 64);
         _tile_dpbssd(0, 6, 7);
@@ -149,12 +196,13 @@ WITH_AMX static void amx3(const Block *block, const uint8_t *b) {
 
 WITH_AMX static void amx2(const Block *block, const uint8_t *b) {
     const int8_t *a = block->a;
-    const int64_t stride = block->stride;
+    const int64_t stride = block->stride, each = ROWS / (block->deep / STEP) + 1;
     const int64_t size = COLUMNS * block->deep;
     WRITTEN();
     _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
     for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {
         FETCH(block, k);
+        block->before->some(block->before, each);
         _tile_loadd(4, a, stride);
         _tile_loadd(6, b, 64);
         _tile_dpbssd(0, 4, 6);
@@ -173,11 +221,12 @@ WITH_AMX static void amx2(const Block *block, const uint8_t *b) {
 
 WITH_AMX static void amx1(const Block *block, const uint8_t *b) {
     const int8_t *a = block->a;
-    const int64_t stride = block->stride;
+    const int64_t stride = block->stride, each = ROWS / (block->deep / STEP) + 1;
     WRITTEN();
     _tile_zero(0); _tile_zero(1);
     for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {
         FETCH(block, k);
+        block->before->some(block->before, each);
         _tile_loadd(4, a, stride);
         _tile_loadd(6, b, 64);
         _tile_dpbssd(0, 4, 6);
@@ -202,6 +251,7 @@ WITH_AMX static void amx_end(void) { _tile_release(); }
 #define VNNI_BY(n)                                                                                               \
     WITH_VNNI static void vnni##n(const Block *block, const uint8_t *b) {                                        \
         const int64_t size = COLUMNS * block->deep;                                                              \
+        block->before->some(block->before, ROWS);                                                                \
         for (int first = 0; first < ROWS; first += 8) {                                                          \
             __m512i sums[8][n];                                                                                  \
             for (int r = 0; r < 8; r++)                                                                          \
@@ -209,8 +259,8 @@ WITH_AMX static void amx_end(void) { _tile_release(); }
             const int8_t *a = block->a + first * block->stride, *ahead = block->ahead;                           \
             for (int64_t k = 0; k < block->deep; k += STEP, a += block->step) {                                  \
                 if (ahead)                                                                                       \
-                    for (int line = 0; line < 8; line++)                                                         \
-                        _mm_prefetch(ahead + first * block->deep + k * 8 + line * 64, _MM_HINT_T1);              \
+                    for (int64_t line = first / 8; line < block->lines; line += 4)                               \
+                        _mm_prefetch(ahead + k * block->lines + line * 64, _MM_HINT_T1);                         \
                 for (int64_t four = 0; four < STEP; four += 4) {                                                 \
                     __m512i columns[n];                                                                          \
                     for (int t = 0; t < n; t++)                                                                  \
@@ -275,32 +325,7 @@ static int64_t take(const int64_t *starts, const int64_t *ends, int64_t last, Cu
     return ROWS;
 }
 
-/* Put the maxima of one tile of tokens, over the `n` rows from `row` on, into `best` of the documents they belong to. */
-#define PUT_BEST(name, digits)                                                                                   \
-    BASE static void name(const int32_t *c, int64_t n, const float *factors, const int64_t *ends,                \
-                          int64_t row, float *best, int64_t stride) {                                            \
-        const __m512 finer = _mm512_set1_ps(1.0f / 256);                                                         \
-        for (int64_t r = 0; r < n; ends++, best += stride) {                                                     \
-            const int64_t end = *ends - row < n ? *ends - row : n;                                               \
-            __m512 most = _mm512_loadu_ps(best);                                                                 \
-            for (; r < end; r++) {                                                                               \
-                const int32_t *sums = c + r * COLUMNS;                                                           \
-                __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + (digits - 1) * ROWS * COLUMNS));        \
-                for (int t = digits - 2; t >= 0; t--) {                                                          \
-                    const __m512 coarser = _mm512_cvtepi32_ps(_mm512_load_si512(sums + t * ROWS * COLUMNS));     \
-                    sum = _mm512_fmadd_ps(sum, finer, coarser);                                                  \
-                }                                                                                                \
-                most = _mm512_max_ps(_mm512_mul_ps(sum, _mm512_set1_ps(factors[r])), most);                      \
-            }                                                                                                    \
-            _mm512_storeu_ps(best, most);                                                                        \
-        }                                                                                                        \
-    }
-PUT_BEST(put1, 1)
-PUT_BEST(put2, 2)
-PUT_BEST(put3, 3)
-
 typedef void Multiply(const Block *, const uint8_t *);
-typedef void Put(const int32_t *, int64_t, const float *, const int64_t *, int64_t, float *, int64_t);
 
 /* best (last - first, m rounded up to 16) float32 of documents first ... last, of which document i is rows
 starts[i] ... ends[i] of `codes` (rows, w) int8 with `factors` (rows,); no document is empty. `panel` is what smart_jobs_pack
@@ -309,20 +334,19 @@ BASE int smart_jobs_best(int path, const int8_t *codes, int64_t rows, int64_t w,
                          const int64_t *starts, const int64_t *ends, int64_t first, int64_t last, const uint8_t *panel,
                          int64_t m, int64_t d, int digits, float *best) {
     static Multiply *const by_tiles[] = {amx1, amx2, amx3}, *const by_rows[] = {vnni1, vnni2, vnni3};
-    static Put *const puts[] = {put1, put2, put3};
     Multiply *const *multiply = path == AMX ? by_tiles : by_rows;
-    Put *const put = puts[digits - 1];
     const int64_t deep = up(d, STEP), width = up(m, COLUMNS), groups = width / COLUMNS, size = COLUMNS * deep;
     const int64_t at_once = digits == 1 ? 2 : 1; /* groups of tokens that are multiplied together */
     const int64_t resident = PANEL_BYTES / (digits * size) / at_once * at_once;
     const int64_t turn = resident < at_once ? at_once : resident;
     const int64_t chunk = groups <= turn ? INT64_MAX : up(CHUNK_BYTES / w, ROWS);
-    _Alignas(64) int32_t c[MOST * ROWS * COLUMNS], shifts[ROWS];
+    _Alignas(64) int32_t sums[2][MOST * ROWS * COLUMNS], shifts[ROWS];
     int8_t *a = aligned_alloc(64, deep / STEP * SLAB);
     if (!a) return -1;
     memset(a, 0, deep / STEP * SLAB);
-    for (int64_t i = 0; i < (last - first) * width; i++) best[i] = -INFINITY;
     if (path == AMX) amx_begin();
+    Put put = {.some = put1};
+    int odd = 0;
     for (Cursor begin = {first, starts[first]}, at = begin; begin.document < last; begin = at)
         for (int64_t group = 0; group < groups; group += turn) {
             const int64_t until = group + turn < groups ? group + turn : groups;
@@ -330,23 +354,30 @@ BASE int smart_jobs_best(int path, const int8_t *codes, int64_t rows, int64_t w,
             for (int64_t done = 0; done < chunk && at.document < last;) {
                 const Cursor here = at;
                 const int64_t n = take(starts, ends, last, &at);
-                Block block = {codes + here.row * w, NULL, w, STEP, deep, c, shifts};
+                Block block = {codes + here.row * w, NULL, w, STEP, deep, 0, NULL, &put, shifts};
                 if (until - group > at_once || (here.row + ROWS - 1) * w + deep > rows * w) {
                     gather(block.a, w, n, d, a); /* the last rows too: what follows them may not be read */
                     block.a = a, block.stride = STEP, block.step = SLAB;
                 }
                 if (path == VNNI) shifts_of(&block, d, shifts);
-                if (group == 0 && at.document < last) block.ahead = codes + at.row * w;
-                for (int64_t g = group; g < until; g += at_once, block.ahead = NULL) {
+                if (at.document < last) block.ahead = codes + at.row * w;
+                const int64_t bundles = (until - group + at_once - 1) / at_once;
+                block.lines = (ROWS + bundles - 1) / bundles;
+                const int64_t documents = at.document - here.document + (at.document < last);
+                for (int64_t g = group; g < until; g += at_once, odd ^= 1) {
                     const int64_t together = until - g < at_once ? until - g : at_once;
+                    block.c = sums[odd];
                     multiply[together * digits - 1](&block, panel + g * digits * size);
-                    for (int64_t t = 0; t < together; t++)
-                        put(c + t * ROWS * COLUMNS, n, factors + here.row, ends + here.document, here.row,
-                            best + (here.document - first) * width + (g + t) * COLUMNS, width);
+                    if (block.ahead) block.ahead += deep * block.lines;
+                    put = (Put){together == 2 ? put1by2 : digits == 1 ? put1 : digits == 2 ? put2 : put3,
+                                sums[odd], 0, n, here.row, width, factors + here.row, starts + here.document, ends + here.document,
+                                best + (here.document - first) * width + g * COLUMNS};
+                    for (int64_t i = 0; i < documents; i++) _mm_prefetch(put.best + i * width, _MM_HINT_T0);
                 }
                 done += n;
             }
         }
+    put.some(&put, ROWS);
     if (path == AMX) amx_end();
     free(a);
     return 0;
