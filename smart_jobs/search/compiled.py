@@ -104,8 +104,8 @@ def _at(array: np.ndarray) -> ctypes.c_void_p:
 
 
 def _aligned(size: int) -> np.ndarray:
-    """Zeroed bytes at a multiple of 64."""
-    space = np.zeros(size + 64, np.uint8)
+    """Bytes at a multiple of 64."""
+    space = np.empty(size + 64, np.uint8)
     begin = -space.ctypes.data % 64
     return space[begin : begin + size]
 

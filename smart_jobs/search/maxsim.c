@@ -52,12 +52,12 @@ int64_t smart_jobs_panel_bytes(int64_t m, int64_t d, int digits) {
     return up(m, COLUMNS) * up(d, STEP) * digits;
 }
 
-/* Pack the digits of `values` (m, d) into `panel`, zeroed and aligned to 64 bytes, and fill `steps` (m): products.split,
+/* Pack the digits of `values` (m, d) into `panel`, aligned to 64 bytes, and fill `steps` (m): products.split,
 to the bit. VNNI multiplies unsigned with signed bytes, so there a digit is 128 more. */
 BASE void smart_jobs_pack(int path, const float *values, int64_t m, int64_t d, int digits, uint8_t *panel,
                           float *steps) {
     const int64_t deep = up(d, STEP);
-    const uint32_t more = path == VNNI ? 0x80808080u : 0;
+    const __m128i more = _mm_set1_epi8(path == VNNI ? -128 : 0);
     const __m512i low = _mm512_set1_epi32(255), half = _mm512_set1_epi32(128);
     for (int64_t i = 0; i < m; i++) {
         const float *row = values + i * d;
@@ -69,9 +69,10 @@ BASE void smart_jobs_pack(int path, const float *values, int64_t m, int64_t d, i
         const float step = _mm512_reduce_max_ps(most) / 127;
         steps[i] = step > 0 ? step : 1;
         const __m512d by = _mm512_set1_pd(steps[i]), scale = _mm512_set1_pd(65536);
-        uint8_t *out = panel + i / COLUMNS * digits * COLUMNS * deep + i % COLUMNS * 4;
-        for (int64_t k = 0; k < d; k += 16) {
-            const __mmask16 there = d - k < 16 ? (1u << (d - k)) - 1 : 0xffff;
+        uint8_t *group = panel + i / COLUMNS * digits * COLUMNS * deep, *out = group + i % COLUMNS * 4;
+        if (i % COLUMNS == 0 && m - i < COLUMNS) memset(group, 0, digits * COLUMNS * deep);
+        for (int64_t k = 0; k < deep; k += 16) {
+            const __mmask16 there = d <= k ? 0 : d - k < 16 ? (1u << (d - k)) - 1 : 0xffff;
             const __m512 x = _mm512_maskz_loadu_ps(there, row + k);
             const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(x));
             const __m512d b = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
@@ -83,15 +84,13 @@ BASE void smart_jobs_pack(int path, const float *values, int64_t m, int64_t d, i
                 whole = _mm512_srai_epi32(_mm512_sub_epi32(whole, digit[n]), 8);
             }
             digit[0] = whole;
-            for (int n = 0; n < digits; n++) {
-                uint32_t fours[4];
-                _mm_storeu_si128((__m128i *)fours, _mm512_cvtepi32_epi8(digit[n]));
-                for (int64_t j = 0; j < 4 && k + 4 * j < d; j++) {
-                    uint32_t four = fours[j] ^ more;
-                    const int64_t left = d - k - 4 * j;
-                    if (left < 4) four &= (1u << 8 * left) - 1; /* past the end 0 as it is multiplied */
-                    memcpy(out + n * COLUMNS * deep + (k / 4 + j) * COLUMNS * 4, &four, 4);
-                }
+            for (int n = 0; n < digits; n++) { /* past the end 0, as it is multiplied */
+                const __m128i fours = _mm_maskz_mov_epi8(there, _mm_xor_si128(_mm512_cvtepi32_epi8(digit[n]), more));
+                uint8_t *at = out + n * COLUMNS * deep + k * COLUMNS;
+                _mm_storeu_si32(at, fours);
+                _mm_storeu_si32(at + 64, _mm_shuffle_epi32(fours, 1));
+                _mm_storeu_si32(at + 128, _mm_shuffle_epi32(fours, 2));
+                _mm_storeu_si32(at + 192, _mm_shuffle_epi32(fours, 3));
             }
         }
     }

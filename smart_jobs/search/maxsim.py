@@ -18,7 +18,7 @@ TILE_BYTES, TILE_TOKENS = 4 << 20, 4096
 """What is multiplied at a time of the documents: bytes as they enter the product, and tokens."""
 TILE_COLUMNS, TILE_PRODUCTS = 2048, 1 << 21
 """What of the queries, in columns of the product, or one query; and the most products, whose 8 MiB stay in a cache."""
-PANEL_TOKENS = 2048
+PANEL_TOKENS = 4096
 """Query tokens, or those of one query, that the compiled kernel is given at a time."""
 MOST = 0.25
 """Share of the pairs up to which they are scored one query at a time; beyond it all are, at once."""
@@ -74,7 +74,7 @@ def _compiled(
     for first, last in runs(queries.offsets, PANEL_TOKENS):
         bounds = queries.offsets[first : last + 1]
         panel = kernel.panel(queries.values[bounds[0] : bounds[-1]], digits)
-        costs = np.concatenate([[0], np.cumsum(4 * len(panel.steps) + unpacked * (ends - starts))])
+        costs = np.concatenate([[0], np.cumsum(8 * 4 * len(panel.steps) + unpacked * (ends - starts))])
         for begin, end in runs(costs, TILE_BYTES):
             part, low, high = documents, starts[begin:end], ends[begin:end]
             if unpacked:
@@ -124,12 +124,13 @@ class _Asked:
 
 
 def _means(best: np.ndarray, steps: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """(q, n) float64 of what each document has at best for each token, (n, tokens) in `steps` (tokens,).
+    """(q, n) float64 of what each document has at best for each token, (n, tokens) in `steps` (tokens,); it is changed.
 
     The first query's tokens are bounds[0] ... bounds[1], and so on; those that follow the last one's do not count.
     """
     starts, counts = bounds[:-1] - bounds[0], np.diff(bounds)
-    each = (best * steps)[:, : counts.sum()].astype(np.float64)
+    best *= steps
+    each = best[:, : counts.sum()].astype(np.float64)
     found: np.ndarray = (np.add.reduceat(each, starts, axis=1) / counts).T
     return found
 

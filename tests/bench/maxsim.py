@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from smart_jobs import codec, config, settings
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.evaluate import beir
 from smart_jobs.lake.states import Packed, Ragged
-from smart_jobs.search import maxsim, nearest
+from smart_jobs.search import compiled, maxsim, nearest
 from tests.fixtures import FIXTURES
 from tests.lake_making import make_segment, pack
 
@@ -48,7 +49,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores")
+    kernel = compiled.kernel()
+    path = {compiled.AMX: "AMX", compiled.VNNI: "VNNI"}[kernel.path] if kernel else "none"
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores, compiled: {path}")
     random = np.random.default_rng(0)
     world = World.of(random, options.dim)
     documents, asked = made(world, options.documents, options.tokens, 1)
@@ -128,9 +131,16 @@ def ways(queries: Ragged, documents: Packed, some: int) -> list[Way]:
         Way(f"{star}reference: padded float32 einsum", lambda: einsum(asked, split), "float32", count / some),
         Way(f"{star}ours, float32", lambda: maxsim.late(queries, floats), "float32", count / some),
         Way("ours, int8", lambda: maxsim.late(queries, documents), "int8"),
+        Way("ours, int8, by torch", lambda: by_torch(queries, documents), "int8"),
         Way("ours, int8, the best ten alone", lambda: top(queries, documents), "int8"),
         Way("ours, int8, one digit (approximate)", lambda: maxsim.late(queries, documents, 1), "int8"),
     ]
+
+
+def by_torch(queries: Ragged, documents: Packed) -> np.ndarray:
+    """Late scores without the compiled kernel."""
+    with mock.patch.object(compiled, "kernel", return_value=None):
+        return maxsim.late(queries, documents)
 
 
 def top(queries: Ragged, documents: Packed) -> np.ndarray:
@@ -153,12 +163,13 @@ def einsum(queries: Sequence[torch.Tensor], documents: Sequence[torch.Tensor]) -
     return ((best * used[:, :, None]).sum(dim=1) / used.sum(dim=1)[:, None]).numpy()
 
 
-def probes() -> dict[str, float]:
-    """Multiplications a second of float32 and int8 products."""
+def probes(codes: np.ndarray) -> dict[str, float]:
+    """Multiplications a second of float32 and int8 products, and bytes a second of reading the codes and no more."""
     one = torch.randint(-127, 128, (SQUARE, SQUARE), dtype=torch.int8)
     real = one.float()
     return {"float32": SQUARE**3 / seconds(lambda: real @ real)[0],
-            "int8": SQUARE**3 / seconds(lambda: torch._int_mm(one, one))[0]}  # fmt: skip
+            "int8": SQUARE**3 / seconds(lambda: torch._int_mm(one, one))[0],
+            "reading": codes.nbytes / seconds(torch.from_numpy(codes).amax)[0]}  # fmt: skip
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -171,25 +182,30 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
 def measured(title: str, ways: Sequence[Way], queries: Ragged, documents: Packed, repeats: int) -> None:
     """Run every way in turn and print medians, the ratio to the first way, and the share of the probed rate."""
     work = len(queries.values) * len(documents.rows) * documents.dim
+    codes = documents.rows.reshape(-1)[: documents.rows.size // 8 * 8].view(np.int64)
     found = {way.name: way.score() for way in ways}
     runs, rates = [], []
     for _ in range(repeats):
-        rates.append(probes())
+        rates.append(probes(codes))
         runs.append({way.name: way.times * seconds(way.score)[0] for way in ways})
     print(f"\n{title}: {documents.dim} dimensions, {len(documents.rows):,} states, {work / 1e9:.1f} G multiplications; "
           f"{repeats} repeats, load {os.getloadavg()[0]:.1f}")  # fmt: skip
     for kind in ("float32", "int8"):
         print(f"probed {kind}: " + spread([rate[kind] / 1e9 for rate in rates], "G multiplications a second"))
+    print("reading the codes: " + spread([rate["reading"] / 1e9 for rate in rates], "GB a second"))
     exact = found["ours, int8"]
     for way in ways:
         times = [run[way.name] for run in runs]
         ratio = statistics.median(run[ways[0].name] / run[way.name] for run in runs)
         share = statistics.median(work / run[way.name] / rate[way.rate] for run, rate in zip(runs, rates, strict=True))
+        read = statistics.median(
+            codes.nbytes / run[way.name] / rate["reading"] for run, rate in zip(runs, rates, strict=True)
+        )
         n = found[way.name].shape[1]
         there = np.isfinite(found[way.name])
         off = np.abs(found[way.name] - exact[:, :n])[there].max()
         print(f"{way.name:<36} {spread([1e3 * t for t in times], 'ms'):<40} {ratio:6.2f} times the reference's speed, "
-              f"{share:.2f} of {way.rate}'s; off by {off:.1e}, top {TOP} the same for "
+              f"{share:.2f} of {way.rate}'s, {read:.2f} of reading's; off by {off:.1e}, top {TOP} the same for "
               f"{agreeing(found[way.name], exact[:, :n])} of {len(exact)}")  # fmt: skip
 
 
