@@ -38,9 +38,9 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
     (1/|q|) Σ_i max_j <q_i, d_j>, arXiv 2605.24938, for query states of norm 1 and document states as their codec gives
     them: what a float32 product with the decoded states gives, within its rounding. Where the codec stores integers, or
     with `exact`, a score is the same to the bit in whatever company it is computed; where it stores integers, one digit
-    of the query instead of three is an approximation that is off by no more than `slack`. Documents are read once;
-    besides the result some 25 MB are held, the queries' digits (8 bytes an element where floats are `exact`), and what
-    one document or query longer than a tile takes.
+    of the query instead of three is an approximation that is off by no more than `slack`. Documents are read once,
+    by the compiled kernel once for each 4,096 query tokens; besides the result some 25 MB are held, the queries' digits
+    (8 bytes an element where floats are `exact`), and what one document or query longer than a tile takes.
     """
     if kernel := products.kernel(documents.codec):
         return _compiled(kernel, queries, documents, np.arange(len(documents.offsets) - 1), digits)
@@ -67,14 +67,18 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
 def _compiled(
     kernel: compiled.Kernel, queries: Ragged, documents: Packed, which: np.ndarray, digits: int
 ) -> np.ndarray:
-    """(q, c) float32: `late` with documents `which` (c,), by the kernel. Nothing is copied but what is unpacked."""
+    """(q, c) float32: `late` with documents `which` (c,), by the kernel: to the bit. Only what is unpacked is copied.
+
+    Raises MemoryError.
+    """
     result = np.empty((len(queries.offsets) - 1, len(which)), np.float32)
     starts, ends = documents.offsets[which], documents.offsets[which + 1]
     unpacked = 0 if documents.codec == "int8" else documents.dim
     for first, last in runs(queries.offsets, PANEL_TOKENS):
         bounds = queries.offsets[first : last + 1]
         panel = kernel.panel(queries.values[bounds[0] : bounds[-1]], digits)
-        costs = np.concatenate([[0], np.cumsum(8 * 4 * len(panel.steps) + unpacked * (ends - starts))])
+        sums = 8 * 4 * len(panel.steps)  # counted eight times, so that they stay in a cache until their means are taken
+        costs = np.concatenate([[0], np.cumsum(sums + unpacked * (ends - starts))])
         for begin, end in runs(costs, TILE_BYTES):
             part, low, high = documents, starts[begin:end], ends[begin:end]
             if unpacked:
@@ -90,7 +94,8 @@ def late_where(
 ) -> np.ndarray:
     """(q, n) float32: `late` where `wanted` (q, n); anything elsewhere.
 
-    Where few pairs are wanted each query is scored alone with its own, of which copies are made.
+    Where few pairs are wanted each query is scored alone with its own, of which copies are made where torch scores or
+    codes are unpacked.
     """
     if wanted.mean() > MOST:
         return late(queries, documents, digits, exact=exact)
