@@ -48,6 +48,24 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.fixture
+def in_process() -> Iterator[None]:
+    """Jobs of this test without Ray."""
+    from ingesting import without_ray
+
+    with without_ray():
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_in_process() -> Iterator[None]:
+    """Jobs of this module without Ray."""
+    from ingesting import without_ray
+
+    with without_ray():
+        yield
+
+
 @pytest.fixture(scope="module")
 def shared_ray(cluster) -> Iterator[None]:
     """Jobs that are processes of their own run on the Ray of this one: starting one for each takes ten seconds."""
