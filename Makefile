@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+TOGETHER := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test bench faults docs clean
 
@@ -19,7 +20,7 @@ test: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
-	$(RUN) -m pytest $(if $(SLOW),,-m "not slow")
+	$(RUN) -m pytest $(TOGETHER) $(if $(SLOW),,-m "not slow")
 
 bench: $(READY)
 	$(RUN) -m tests.bench.pipeline
@@ -42,7 +43,7 @@ bench: $(READY)
 faults: $(READY)
 	@for seed in $$(seq 1 $(or $(TIMES),10)); do \
 		echo "fault tests, seed $$seed"; \
-		FAULT_SEED=$$seed $(RUN) -m pytest -q $(if $(SLOW),,-m "not slow") tests/faults tests/lake/test_commit.py tests/flow/test_two_nodes.py || exit 1; \
+		FAULT_SEED=$$seed $(RUN) -m pytest -q $(TOGETHER) $(if $(SLOW),,-m "not slow") tests/faults tests/lake/test_commit.py tests/flow/test_two_nodes.py || exit 1; \
 	done
 
 docs: $(READY)

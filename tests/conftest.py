@@ -11,8 +11,18 @@ from s3_server import S3, running
 from tiny import checkpoint
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # as many test processes as cores: a second thread waits for the first one's core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # else tests that compute starve what others have Ray do
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.fsync = lambda _: None  # what tests do to a run is kill it; syncing added 52 s to the 125 s of tests/lake
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts Ray comes first: files are shared out in this order, and the quick ones fill up the end."""
+    items.sort(key=lambda item: item.path.parent.name not in {"faults", "flow"})
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +46,34 @@ def cluster() -> Iterator[None]:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def in_process() -> Iterator[None]:
+    """Jobs of this test without Ray."""
+    from ingesting import without_ray
+
+    with without_ray():
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_in_process() -> Iterator[None]:
+    """Jobs of this module without Ray."""
+    from ingesting import without_ray
+
+    with without_ray():
+        yield
+
+
+@pytest.fixture(scope="module")
+def shared_ray(cluster) -> Iterator[None]:
+    """Jobs that are processes of their own run on the Ray of this one: starting one for each takes ten seconds."""
+    import ray
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+        yield
 
 
 @pytest.fixture(scope="session")

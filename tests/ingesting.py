@@ -1,14 +1,41 @@
 """An ingest in this process and without Ray: the stages' own code, one unit after the other."""
 
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pytest
 from lake_making import make_committer
 
-from smart_jobs import config, settings, sources
+from smart_jobs import config, schema, settings, sources
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
-from smart_jobs.flow import actors
+from smart_jobs.flow import actors, cluster, stream
+from smart_jobs.keys import Cluster
 from smart_jobs.lake import layout
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.records import Planned
+
+
+def receipts(
+    plan: Sequence[Planned], run: actors.Run, on: Cluster, encode: type[actors.Encode] = actors.EncodeActor
+) -> Iterator[pa.Table]:
+    """`flow.stream.receipts`, with an actor of each stage in this process."""
+    decoding, encoding = actors.DecodeActor(run), encode(run)
+    for block in stream.blocks(plan, run.unit_tokens):
+        for made in decoding(block):
+            for row in range(made.num_rows):
+                yield encoding(made.slice(row, 1)).cast(schema.RECEIPT)
+
+
+@contextlib.contextmanager
+def without_ray() -> Iterator[None]:
+    """Jobs of this process do in it what they would have Ray do: a worker takes ten seconds to import what it needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "receipts", receipts)
+        patch.setattr(cluster, "connected", lambda _: contextlib.nullcontext())
+        patch.setattr(cluster, "check_lake", lambda *_: None)
+        yield
 
 
 def ingest(*words: str) -> EncoderTables:

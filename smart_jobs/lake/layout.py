@@ -132,16 +132,20 @@ def append(lake: Lake, kind: schema.Table, rows: Sequence[Mapping[str, Any]], ap
     """
     uri = lake.table_uri(kind)
     file = delta.write_file(uri, kind, pa.Table.from_pylist(list(rows), schema=kind.columns))
-    version = (delta.open_table(uri).transaction_version(app) or 0) + 1
+    version = 0
     for attempt in range(delta.ATTEMPTS):
         handle = delta.open_table(uri)
-        if (handle.transaction_version(app) or 0) >= version:
+        newest = handle.transaction_version(app) or 0
+        version = version or newest + 1
+        if newest >= version:
             return
         try:
             delta.commit(handle, Change([file], [], {app: version}, {}))
         except CommitFailedError:
             if attempt == delta.ATTEMPTS - 1:
                 raise
+        else:
+            return
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 from comparing import rows, tables_of
-from jobs import as_json, start, wait_for
+from jobs import as_json, run, start, wait_for
 from killing import run_until
 from suites import write_suite
 
 from smart_jobs import schema
 
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 SEED = int(os.environ.get("FAULT_SEED", "20261121"))
 KEYS = ("suite=beir", "commit_seconds=0.1", "unit_tokens=20")
 SAME = ("pooled", "late", "hybrid", "two_stage", "primary", "failures", "queries", "candidates")
-STEPS = [("pending written", 1), ("pooled committed", 2), ("scored suite", 1)]
-SLOW = [pytest.param(*step, marks=pytest.mark.slow) for step in (("listed", 1), ("claimed", 1), ("pending removed", 1))]
+SLOW = (("listed", 1), ("claimed", 1), ("pending written", 1), ("pending removed", 1), ("scored suite", 1))
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,7 @@ def committed(lake: Path) -> list[int]:
 def finished(lake: Path, suite: Path, encoder: Path, clean: tuple[dict, int, float]) -> None:
     """The next run encodes what no earlier one has committed, each segment once, and scores what a clean one does."""
     before = committed(lake)
-    code, result = as_json("evaluate", *words(suite, lake, encoder))
-    assert code == 0, result
+    result = run("evaluate", *words(suite, lake, encoder))
     after = committed(lake)
     assert len(after) == len(set(after)) == clean[1]
     assert result["encoded"] <= clean[1] - len(before)  # what had a receipt is rolled forward without being encoded
@@ -65,14 +64,17 @@ def finished(lake: Path, suite: Path, encoder: Path, clean: tuple[dict, int, flo
     assert scores(result) == clean[0]
 
 
-@pytest.mark.parametrize(("step", "times"), [*STEPS, *SLOW])
+@pytest.mark.parametrize(
+    ("step", "times"), [("pooled committed", 2), *(pytest.param(*s, marks=pytest.mark.slow) for s in SLOW)]
+)
 def test_killed_at_a_step(tmp_path, suite, clean, tiny_encoder, step, times):
     lake = tmp_path / "lake"
     assert run_until("evaluate", step, times, words(suite, lake, tiny_encoder)) == -signal.SIGKILL
     finished(lake, suite, tiny_encoder, clean)
 
 
-@pytest.mark.parametrize("point", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 12))])
+@pytest.mark.slow
+@pytest.mark.parametrize("point", range(6))
 def test_killed_at_a_random_moment(tmp_path, suite, clean, tiny_encoder, point):
     """Half of the moments lie anywhere, half behind the first commit."""
     chance, lake = random.Random(f"{SEED} {point}"), tmp_path / "lake"

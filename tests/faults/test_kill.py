@@ -13,6 +13,7 @@ from jobs import actor_processes, as_json, run, start, wait_for, write_corpus
 
 from smart_jobs import schema
 
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 SEED = int(os.environ.get("FAULT_SEED", "20261121"))
 KEYS = ("unit_tokens=200", "commit_seconds=0.2")
 
@@ -32,14 +33,14 @@ def clean(tmp_path_factory, source, tiny_encoder) -> tuple[Path, float]:
     return lake, time.monotonic() - begin
 
 
-@pytest.mark.parametrize("point", [*range(3), *(pytest.param(i, marks=pytest.mark.slow) for i in range(3, 20))])
+@pytest.mark.parametrize("point", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 20))])
 def test_driver_killed_at_a_random_moment(tmp_path, source, clean, tiny_encoder, point):
     """Half of the moments lie anywhere in the run, half behind the first commit, where there is most to lose."""
     reference, seconds = clean
     chance = random.Random(f"{SEED} {point}")
     lake = tmp_path / "lake"
-    words = ("ingest", f"source={source}", f"lake={lake}", f"encoder={tiny_encoder}", *KEYS)
-    process = start(*words, start_new_session=True)
+    words = (f"source={source}", f"lake={lake}", f"encoder={tiny_encoder}", *KEYS)
+    process = start("ingest", *words, start_new_session=True)
     if point % 2:
         delay = chance.uniform(0.2, 0.9) * seconds
     else:
@@ -49,14 +50,12 @@ def test_driver_killed_at_a_random_moment(tmp_path, source, clean, tiny_encoder,
     process.send_signal(signal.SIGKILL)
     process.communicate()
     print(f"seed {SEED}, point {point}: killed {delay:.2f} s in, exit {process.returncode}")
-    code, summary = as_json(*words)
-    assert code in (0, 3), summary
+    run("ingest", *words)
     assert_same(lake, reference)
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("stage", [pytest.param("DecodeActor", marks=pytest.mark.slow), "EncodeActor"])
-def test_an_actor_killed_in_the_middle_of_a_unit(tmp_path, source, clean, tiny_encoder, cluster, stage):
+def test_an_actor_killed_in_the_middle_of_a_unit(tmp_path, source, clean, tiny_encoder, stage):
     """What it had in hand is done again by a fresh actor: nothing lost, nothing doubled."""
     lake = tmp_path / "lake"
     killed: list[int] = []

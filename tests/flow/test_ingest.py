@@ -20,14 +20,13 @@ from smart_jobs.lake import layout, table
 from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import JobError
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
-
 
 def ingest(source: Path, lake: Path, encoder: Path, *more: str) -> dict:
     return run("ingest", f"source={source}", f"lake={lake}", f"encoder={encoder}", "commit_seconds=1", *more)
 
 
-def test_every_page_with_text_is_stored_as_the_model_alone_would_give_it(tmp_path, tiny_encoder):
+@pytest.mark.ray
+def test_every_page_with_text_is_stored_as_the_model_alone_would_give_it(tmp_path, tiny_encoder, cluster):
     source = tmp_path / "docs"
     source.mkdir()
     with pymupdf.open() as document:
@@ -63,7 +62,7 @@ def alone(folder: Path, text: str) -> tuple[np.ndarray, np.ndarray]:
     return pooled.numpy(), torch.nn.functional.normalize(hidden[~special], dim=1).numpy()
 
 
-def test_nights_encode_only_what_is_new(tmp_path, tiny_encoder):
+def test_nights_encode_only_what_is_new(tmp_path, tiny_encoder, in_process):
     """Nothing changed, one file touched, one changed: no encode and no commit, a stamp learnt, one file replaced."""
     source, lake = write_corpus(tmp_path / "docs", files=3), tmp_path / "lake"
     first = ingest(source, lake, tiny_encoder)
@@ -101,7 +100,7 @@ def rows_in_commits_since(lake: Path, before: dict[str, int]) -> int:
     return gained
 
 
-def test_a_file_that_goes_bad_keeps_its_last_good_version(tmp_path, tiny_encoder):
+def test_a_file_that_goes_bad_keeps_its_last_good_version(tmp_path, tiny_encoder, in_process):
     source, lake = tmp_path / "docs", tmp_path / "lake"
     source.mkdir()
     with pymupdf.open() as document:
@@ -115,8 +114,9 @@ def test_a_file_that_goes_bad_keeps_its_last_good_version(tmp_path, tiny_encoder
     assert ingest(source, lake, tiny_encoder)["failures"] == 0
 
 
+@pytest.mark.ray
 @needs_fixtures
-def test_good_and_hostile_pdfs_in_one_ingest(tmp_path, tiny_encoder):
+def test_good_and_hostile_pdfs_in_one_ingest(tmp_path, tiny_encoder, cluster):
     """20 good PDFs, every hostile one and an empty file: each page with text is there, each reject has its reason."""
     source, lake = tmp_path / "docs", tmp_path / "lake"
     shutil.copytree(FIXTURES / "pdf" / "hostile", source / "hostile")
@@ -158,7 +158,7 @@ def found(tables, source: Path) -> tuple[dict[str, int], dict[str, int], dict[st
     return {uri: len(numbers) for uri, numbers in pages.items()}, empty, reasons
 
 
-def test_a_delta_table_is_a_source(tmp_path, tiny_encoder):
+def test_a_delta_table_is_a_source(tmp_path, tiny_encoder, in_process):
     data = pa.table({"key": ["a", "b"], "body": ["first text", ""], "head": ["One", None], "tenant": ["x", "y"]})
     write_deltalake(tmp_path / "delta", data)
     columns = ["source.columns.id=key", "source.columns.text=body", "source.columns.title=head",
@@ -173,15 +173,16 @@ def test_a_delta_table_is_a_source(tmp_path, tiny_encoder):
     assert summary["failed_by_reason"] == {"empty": 1}
 
 
+@pytest.mark.ray
 @pytest.mark.slow
-def test_two_clean_runs_are_the_same(tmp_path, tiny_encoder):
+def test_two_clean_runs_are_the_same(tmp_path, tiny_encoder, cluster):
     source = write_corpus(tmp_path / "docs")
     for name, unit in (("one", "unit_tokens=200"), ("two", "unit_tokens=5000")):
         ingest(source, tmp_path / name, tiny_encoder, unit)
     assert_same(tmp_path / "one", tmp_path / "two")
 
 
-def test_mostly_failures_stop_the_run_and_keep_what_was_good(tmp_path, tiny_encoder):
+def test_mostly_failures_stop_the_run_and_keep_what_was_good(tmp_path, tiny_encoder, in_process):
     source, lake = write_corpus(tmp_path / "docs", files=3, lines=2), tmp_path / "lake"
     for i in range(120):
         (source / f"bad{i:03d}.pdf").write_bytes(b"")

@@ -126,7 +126,7 @@ def photos(tmp_path) -> Path:
     return folder
 
 
-def test_rows_with_an_image_and_a_caption_are_searched_by_either(tmp_path, photos, words, cluster):
+def test_rows_with_an_image_and_a_caption_are_searched_by_either(tmp_path, photos, words, in_process):
     """A row whose image is missing, or broken, is a failure of its own; a question may bring an image along."""
     table = tmp_path / "photos.jsonl"
     table.write_text("".join(
@@ -144,7 +144,7 @@ def test_rows_with_an_image_and_a_caption_are_searched_by_either(tmp_path, photo
     assert first["score"] == pytest.approx(2, abs=0.02)
 
 
-def test_a_medium_that_cannot_be_used_is_one_line(tmp_path, photos, words, tiny_encoder, cluster):
+def test_a_medium_that_cannot_be_used_is_one_line(tmp_path, photos, words, tiny_encoder, in_process):
     lake = f"lake={tmp_path / 'lake'}"
     assert run("ingest", f"source={photos}", lake, *words)["encoded"] == 9
     for image, said in ((photos / "4.png", "4.png: "), (photos / "none.png", "none.png: cannot be read: ")):

@@ -4,6 +4,7 @@ The protocol is read a second time (tests/mmeb_protocol.py), scores are loops in
 measures a plain rewriting of the evaluators'. That vectors are right is shown in tests/encode/.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -14,6 +15,7 @@ import mmeb_protocol
 import numpy as np
 import pytest
 import tiny_vl
+from ingesting import without_ray
 from jobs import as_json, run
 from plain_measures import plainly
 
@@ -41,14 +43,15 @@ def benchmark(tmp_path_factory):
     params=[("qwen", "qwen3_vl"), pytest.param(("vlm2vec", "vlm2vec"), marks=pytest.mark.slow)],
     ids=lambda pair: pair[0],
 )
-def evaluated(request, tmp_path_factory, benchmark, cluster):
-    """Profile, root, the words of the run, its lake and its result."""
+def evaluated(request, tmp_path_factory, benchmark):
+    """Profile, root, the words of the run, its lake and its result; the first profile is run without Ray."""
     profile, family = request.param
     folder = tmp_path_factory.mktemp(profile)
     made = tiny_vl.encoder(tiny_vl.checkpoint(folder / "tiny", family), family)
     words = [*benchmark[1], f"conf={tiny_vl.conf(folder / 'conf', made)}", f"encoder={made.name}",
              f"lake={folder / 'lake'}", "codec=float32"]  # fmt: skip
-    return profile, benchmark[0], words, folder / "lake", run("evaluate", *words)
+    with without_ray() if profile == "qwen" else contextlib.nullcontext():
+        return profile, benchmark[0], words, folder / "lake", run("evaluate", *words)
 
 
 class Stored:

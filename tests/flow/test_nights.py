@@ -15,13 +15,13 @@ from smart_jobs import schema
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.states import StatesReader
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = pytest.mark.usefixtures("module_in_process")
 
 FILES = 12
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory, tiny_encoder, cluster) -> Path:
+def first(tmp_path_factory, tiny_encoder, module_in_process) -> Path:
     """A folder with docs/ and the lake that its first night left."""
     root = tmp_path_factory.mktemp("first")
     write_corpus(root / "docs", files=FILES, lines=8)

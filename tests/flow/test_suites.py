@@ -8,7 +8,7 @@ from evaluating import EVERYTHING, OWN, POOL, Made, assert_hits, by_hand, embedd
 from smart_jobs import schema
 from smart_jobs.flow import evaluation
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = pytest.mark.usefixtures("module_in_process")
 
 
 @pytest.fixture(scope="module")

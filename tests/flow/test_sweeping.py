@@ -11,7 +11,7 @@ from smart_jobs.flow import evaluation
 from smart_jobs.lake import layout
 from smart_jobs.records import JobError
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = pytest.mark.usefixtures("module_in_process")
 
 
 @pytest.fixture(scope="module")

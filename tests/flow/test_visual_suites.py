@@ -18,7 +18,7 @@ from smart_jobs.flow import evaluation
 from smart_jobs.keys import Lake
 from smart_jobs.records import Attached, JobError
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = pytest.mark.usefixtures("module_in_process")
 
 
 def picture(path: Path, seed: int) -> Attached:
