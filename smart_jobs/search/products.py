@@ -27,6 +27,8 @@ LANES = 32
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 WHOLE = DEVICE.type == "cuda" or torch.cpu._is_vnni_supported()
 """Whether int8 products are faster than float32's here; without VNNI they are slower, and may saturate."""
+LOST_ROWS = 64
+"""Query tokens looked at at a time, so that what comes in between stays in a cache."""
 CUDA_MULTIPLE, CUDA_ROWS = 8, 17
 """What torch._int_mm wants of every dimension on CUDA, and the fewest rows."""
 
@@ -80,9 +82,7 @@ def split(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     steps · (digit_0 + digit_1 / 256 + digit_2 / 65536) is the row; no element is off by more than steps / 131072.
     """
     rows = torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(DEVICE)
-    steps = rows.abs().amax(dim=1) / 127
-    steps = torch.where(steps > 0, steps, 1)
-    whole = (rows.double() / steps.double()[:, None] * 65536).round_().to(torch.int32)
+    steps, whole = _fixed(rows)
     digits = torch.empty((DIGITS, *rows.shape), dtype=torch.int8, device=DEVICE)
     for number in range(DIGITS - 1, 0, -1):
         digits[number] = low = ((whole + 128) & 255) - 128  # 128 is -128, and one more in the digit before
@@ -91,12 +91,22 @@ def split(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     return digits, steps
 
 
+def _fixed(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(m,) float32 what a 1 of the first digit is worth, and rows (m, d) as int32 in 65536ths of it."""
+    steps = rows.abs().amax(dim=1) / 127
+    steps = torch.where(steps > 0, steps, 1)
+    return steps, (rows.double() / steps.double()[:, None] * 65536).round_().to(torch.int32)
+
+
 def lost(values: np.ndarray) -> np.ndarray:
     """(m,) float64: the norm of what the first digit leaves of each query token."""
-    digits, steps = split(values)
-    first = digits[0].double() * steps.double()[:, None]
-    norms: np.ndarray = np.linalg.norm(values.astype(np.float64) - first.cpu().numpy(), axis=1)
-    return norms
+    found = np.empty(len(values))
+    for begin in range(0, len(values), LOST_ROWS):
+        rows = torch.from_numpy(np.ascontiguousarray(values[begin : begin + LOST_ROWS], np.float32)).to(DEVICE)
+        steps, whole = _fixed(rows)
+        first = ((whole + 128 >> 8) + 128 >> 8).double() * steps.double()[:, None]  # as `split` carries
+        found[begin : begin + LOST_ROWS] = torch.linalg.vector_norm(rows.double() - first, dim=1).cpu().numpy()
+    return found
 
 
 def lengths(factors: np.ndarray, dim: int, kind: Codec) -> np.ndarray:
