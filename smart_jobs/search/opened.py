@@ -15,8 +15,8 @@ from smart_jobs.index import build, difference, manifest
 from smart_jobs.index.manifest import Manifest
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.layout import EncoderTables, Snapshot
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.lake.rows import Rows, Scanned
-from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import AssetError, Embedding, JobError
 
 Embed = Callable[[Sequence[str]], Sequence[Embedding | AssetError]]
