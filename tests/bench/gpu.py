@@ -26,13 +26,15 @@ import torch
 
 from smart_jobs.encode import batched
 from smart_jobs.encode.batched import Batched
+from smart_jobs.encode.prompts import Prompt
+from smart_jobs.lake.states import runs
 from smart_jobs.records import Embedding, Segment, Visual
 from tests import corpora
 from tests.bench import gpu_model, gpu_scoring
 from tests.bench.gpu_rates import SMALL, Sizes, probes, seconds, spread
 
-FIXED, SIDE = 32, 32
-"""Items of the usual batch; pixels a side of a token."""
+FIXED, UNIT, SIDE = 32, 32_768, 32
+"""Items of the usual batch; tokens of a unit of work; pixels a side of a token."""
 PARTS = ("probes", "encode", "maxsim", "evaluate", "pooled")
 
 
@@ -103,16 +105,23 @@ def encoded(title: str, encoder: Batched, config: Any, items: list[Segment], rep
     work = sum(gpu_model.flops(config, sum(h * w for _, h, w in made.grids), len(made.ids)) for made in prompts)
     print(f"{title}: {len(items)} items, {sum(len(made.ids) for made in prompts):,} tokens, {work / 1e12:.1f} TFLOP")
     found = {}
-    for name, run in (("packed", encoder.encode), ("32 at a time", lambda chosen: fixed(encoder, chosen))):
+    ways = {"packed": lambda: packed(encoder, items, prompts), "32 at a time": lambda: fixed(encoder, items)}
+    for name, run in ways.items():
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        times, found[name] = seconds(lambda run=run: run(items), repeats)
+        times, found[name] = seconds(run, repeats)
         held = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
         print(f"  {name:<14} {spread([len(items) / each for each in times], 'a second')}, "
               f"{work / statistics.median(times) / rate:.3f} of the bf16 rate, {held:.1f} GiB held")  # fmt: skip
     pairs = zip(*found.values(), strict=True)
     assert all(isinstance(result, Embedding) for each in found.values() for result in each)
     print(f"  least cosine between the two: {min(float(one.pooled @ other.pooled) for one, other in pairs):.4f}")
+
+
+def packed(encoder: Batched, items: Sequence[Segment], prompts: Sequence[Prompt]) -> list[Any]:
+    """As an ingest does it: cut into units, each packed under the budget."""
+    ends = np.concatenate([[0], np.cumsum([len(made.ids) for made in prompts])])
+    return [result for first, last in runs(ends, UNIT) for result in encoder.encode(items[first:last])]
 
 
 def fixed(encoder: Batched, items: Sequence[Segment]) -> list[Any]:
