@@ -8,7 +8,7 @@ import numpy as np
 from smart_jobs import codec, schema
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.layout import EncoderTables
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 
 CHANGING = {"run_id", "encoded_at", "at", "pooled", "attempts"}
 

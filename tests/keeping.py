@@ -13,7 +13,7 @@ from smart_jobs.index import build, manifest
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
 from smart_jobs.lake import layout, lease, table
 from smart_jobs.lake.layout import EncoderTables
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 
 DOCS = [Doc("a", "v1", "gbgg"), Doc("b", "v1", "gg"), Doc("c", "v1", ""), Doc("d", "v1", "ggg")]
 

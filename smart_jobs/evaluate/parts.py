@@ -15,7 +15,8 @@ from smart_jobs.evaluate.views import View
 from smart_jobs.lake import inventory, layout, reshaped
 from smart_jobs.lake.inventory import Located
 from smart_jobs.lake.layout import Snapshot
-from smart_jobs.lake.states import Packed, Ragged, StatesReader
+from smart_jobs.lake.reader import StatesReader
+from smart_jobs.lake.states import Packed, Ragged
 from smart_jobs.masks import Mask
 from smart_jobs.search import exact, maxsim
 

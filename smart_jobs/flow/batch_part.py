@@ -57,7 +57,8 @@ class Worker:
 
     Its files are whole or not there, a part's failures before its answers: a part that is cut off is done again, and
     gives the same bytes. (After two deaths of workers that had it in hand its queries are encoded one at a time, to
-    find the one that does it; scores may differ in the seventh digit then.)
+    find the one that does it; scores may differ in the seventh digit then. Where one of two workers searches on a GPU,
+    near-equal candidates at the end of stage one may be others than the other worker's.)
     """
 
     def __init__(self, order: Order) -> None:
@@ -71,7 +72,7 @@ class Worker:
         tables = layout.open_encoder(layout.open_lake(run.lake_uri), plan.encoder)
         snapshot = layout.reopened(tables, plan.pins())
         self._order, self._plan = order, plan
-        self._lake = Opened(snapshot, Copied(snapshot), plan.index_id)
+        self._lake = Opened(snapshot, Copied(snapshot), plan.index_id, many=True)
         self._policy = replace(actors.policy(run), text_long="truncate")
         self._model: Model | None = None
 

@@ -17,7 +17,7 @@ from smart_jobs.flow import as_seen, locate, searching
 from smart_jobs.flow.as_seen import Stored, UnseenError
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.layout import EncoderTables, Lake
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.records import Codec, Embedding, JobError, Segment
 from smart_jobs.search import explain
 from smart_jobs.search.explain import Met, Side, Token

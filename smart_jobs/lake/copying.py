@@ -12,7 +12,7 @@ from smart_jobs import schema
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.known import Known
 from smart_jobs.lake.layout import EncoderTables, Snapshot
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.lake.writer import Copies
 from smart_jobs.records import JobError, Planned, asset_id, content_key, segment_id
 

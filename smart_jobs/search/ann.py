@@ -3,6 +3,7 @@
 import faiss
 import numpy as np
 
+from smart_jobs.index import devices
 from smart_jobs.index.build import search_parameters
 
 CANDIDATES = 200
@@ -16,13 +17,19 @@ FEW = 64
 
 
 def candidates(
-    index: faiss.Index, queries: np.ndarray, k: int, nprobe: int, allowed: np.ndarray | None = None
+    index: faiss.Index,
+    queries: np.ndarray,
+    k: int,
+    nprobe: int,
+    allowed: np.ndarray | None = None,
+    on_gpu: faiss.Index | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k best ids (q, k) int64 and scores (q, k) float32 for `queries` (q, d) float32, best first.
 
     Only ids in `allowed` (sorted int64) are answered, where it is given. A query that finds fewer than k in its
     `nprobe` lists is asked again in all of them, so a filter never starves it; where there are still fewer, ids are
-    -1 and scores -inf. Scores are inner products, as exact as the codes are. Raises ValueError for wrong shapes.
+    -1 and scores -inf. Scores are inner products, as exact as the codes are. `on_gpu` is a copy of the index, asked in
+    its place where it can be. Raises ValueError for wrong shapes.
     """
     if queries.ndim != 2 or queries.shape[1] != index.d or k < 1:
         raise ValueError(f"wanted k ≥ 1 and queries (q, {index.d}), not k={k} and {queries.shape}")
@@ -32,14 +39,21 @@ def candidates(
     selector = None if allowed is None else faiss.IDSelectorBatch(np.ascontiguousarray(allowed, dtype=np.int64))
     lists = index.nlist if isinstance(index, faiss.IndexIVF) else 1
     probes = lists if allowed is not None and len(allowed) < FEW * k else min(nprobe, lists)
-    ids, scores = _search(index, queries, k, probes, selector)
+    ids, scores = _search(index, queries, k, probes, selector, on_gpu)
     short = np.flatnonzero(ids[:, -1] < 0)
     if len(short) and probes < lists:
-        ids[short], scores[short] = _search(index, queries[short], k, lists, selector)
+        ids[short], scores[short] = _search(index, queries[short], k, lists, selector, on_gpu)
     return ids, scores
 
 
-def present(index: faiss.Index, queries: np.ndarray, k: int, nprobe: int, there: np.ndarray) -> np.ndarray:
+def present(
+    index: faiss.Index,
+    queries: np.ndarray,
+    k: int,
+    nprobe: int,
+    there: np.ndarray,
+    on_gpu: faiss.Index | None = None,
+) -> np.ndarray:
     """The k best ids (q, k) int64 that are still `there` (sorted int64), best first; -1 where there are fewer.
 
     As `candidates` where most of what the index holds is allowed: more is fetched and what has gone is left out, until
@@ -50,7 +64,7 @@ def present(index: faiss.Index, queries: np.ndarray, k: int, nprobe: int, there:
     fetched = k
     while True:
         fetched = min(fetched, max(index.ntotal, 1))
-        found, _ = candidates(index, queries, fetched, nprobe)
+        found, _ = candidates(index, queries, fetched, nprobe, on_gpu=on_gpu)
         gone = there[np.searchsorted(there, found).clip(max=len(there) - 1)] != found
         found[gone] = -1
         if fetched >= index.ntotal or ((~gone).sum(axis=1) >= k).all():
@@ -63,9 +77,17 @@ def present(index: faiss.Index, queries: np.ndarray, k: int, nprobe: int, there:
 
 
 def _search(
-    index: faiss.Index, queries: np.ndarray, k: int, nprobe: int, selector: faiss.IDSelector | None
+    index: faiss.Index,
+    queries: np.ndarray,
+    k: int,
+    nprobe: int,
+    selector: faiss.IDSelector | None,
+    on_gpu: faiss.Index | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One faiss search; faiss fills up with the lowest float32, which is no score."""
-    scores, ids = index.search(queries, k, params=search_parameters(index, nprobe, selector))
+    if on_gpu is not None and selector is None and max(k, nprobe) <= devices.MOST:
+        scores, ids = devices.search(on_gpu, index, queries, k, nprobe)
+    else:
+        scores, ids = index.search(queries, k, params=search_parameters(index, nprobe, selector))
     scores[ids < 0] = -np.inf
     return ids, scores

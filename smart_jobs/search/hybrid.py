@@ -107,7 +107,7 @@ def stage_one(
     if filtered:
         ids, _ = ann.candidates(lake.index, pooled, fetched, made.nprobe, allowed)
     else:
-        ids = ann.present(lake.index, pooled, fetched, made.nprobe, allowed)
+        ids = ann.present(lake.index, pooled, fetched, made.nprobe, allowed, lake.on_gpu)
     if made.rerank:
         ids = closest(lake, pooled, ids, wanted)
     return np.hstack([ids, _come(lake, pooled, allowed, wanted)]) if fresh else ids

@@ -11,12 +11,12 @@ from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from smart_jobs import storage
-from smart_jobs.index import build, difference, manifest
+from smart_jobs.index import build, devices, difference, manifest
 from smart_jobs.index.manifest import Manifest
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.layout import EncoderTables, Snapshot
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.lake.rows import Rows, Scanned
-from smart_jobs.lake.states import StatesReader
 from smart_jobs.records import AssetError, Embedding, JobError
 
 Embed = Callable[[Sequence[str]], Sequence[Embedding | AssetError]]
@@ -28,13 +28,15 @@ class Opened:
     """What searches of one lake and encoder share. A commit that comes after it was opened is not seen.
 
     Everything is loaded when a search first needs it. Without `index_id` it is the index that was made last; `embed`
-    is asked where a query is a text.
+    is asked where a query is a text. `many` says that so many queries will come that a GPU is worth its copy of the
+    index: an answer that is no clear winner among the candidates may then be another than the CPU's.
     """
 
     snapshot: Snapshot
     rows: Rows
     index_id: str | None = None
     embed: Embed | None = None
+    many: bool = False
 
     @cached_property
     def made(self) -> tuple[str, Manifest]:
@@ -54,6 +56,11 @@ class Opened:
     def index(self) -> faiss.Index:
         """The index itself, in memory. Raises JobError where its file is gone or damaged."""
         return build.load(manifest.read_index_bytes(*self.made))
+
+    @cached_property
+    def on_gpu(self) -> faiss.Index | None:
+        """A copy of the index on a GPU, where `many` queries are expected and `devices.copied` gives one."""
+        return devices.copied(self.index, self.made[1].nprobe) if self.many else None
 
     @cached_property
     def states(self) -> StatesReader:

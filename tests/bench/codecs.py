@@ -29,7 +29,8 @@ from smart_jobs.evaluate.tasks import Task
 from smart_jobs.flow import bringing, candidates, suite_items
 from smart_jobs.flow.candidates import Corpus
 from smart_jobs.lake import inventory, layout
-from smart_jobs.lake.states import Ragged, StatesReader
+from smart_jobs.lake.reader import StatesReader
+from smart_jobs.lake.states import Ragged
 from smart_jobs.records import Codec
 from smart_jobs.search import maxsim
 from tests.fixtures import FIXTURES

@@ -30,7 +30,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from smart_jobs import schema
 from smart_jobs.lake import layout, table
-from smart_jobs.lake.states import READERS, StatesReader
+from smart_jobs.lake.reader import READERS, StatesReader
 from tests.bench.writing import Made, drop, memory, writing
 from tests.lake_making import make_spec
 

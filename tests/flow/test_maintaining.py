@@ -16,7 +16,7 @@ from smart_jobs import cli, schema, storage
 from smart_jobs.flow import maintaining, verifying
 from smart_jobs.keys import Lake
 from smart_jobs.lake import groups, layout, lease, pending, table, writer
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.records import JobError
 from smart_jobs.settings import Maintain, Verify
 from smart_jobs.upkeep import compact, logs

@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from smart_jobs import codec, config, masks, schema, settings
 from smart_jobs.encode import adapter
 from smart_jobs.lake import layout, table
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.sampling import page_size
 from smart_jobs.search import hybrid
 

@@ -22,7 +22,7 @@ from plain_measures import plainly
 from smart_jobs import codec, schema
 from smart_jobs.evaluate.mmeb import definition, suite
 from smart_jobs.lake import layout, table
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]  # the first of each profile encodes everything
 LABELS = Path(definition.__file__).parents[3] / "conf" / "suite" / "mmeb_v2" / "labels"

@@ -13,7 +13,7 @@ from jobs import run, write_corpus
 
 from smart_jobs import schema
 from smart_jobs.lake import layout, table
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 
 pytestmark = pytest.mark.usefixtures("module_in_process")
 

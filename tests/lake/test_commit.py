@@ -29,7 +29,7 @@ from lake_making import (
 from smart_jobs import schema, storage
 from smart_jobs.lake import groups, layout, pending, table
 from smart_jobs.lake.lease import DeposedError, Lease
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.records import JobError, Planned
 
 EDGES = [(table, "commit"), (storage, "write_bytes"), (storage, "delete")]

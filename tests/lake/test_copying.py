@@ -6,7 +6,7 @@ from lake_making import Doc, Run, failure_row, make_tables, rows_of
 
 from smart_jobs import schema
 from smart_jobs.lake import copying, known, layout
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.records import Asset, JobError, Planned, asset_id, content_key, segment_id
 
 DONOR = Doc("docs/a.txt", "v1", "gbg")

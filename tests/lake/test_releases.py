@@ -13,7 +13,7 @@ from smart_jobs import schema
 from smart_jobs.flow import status
 from smart_jobs.keys import Lake
 from smart_jobs.lake import layout, lease, libraries, table
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.records import JobError
 from smart_jobs.search import hybrid, opened
 from smart_jobs.settings import Status

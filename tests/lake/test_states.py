@@ -16,7 +16,8 @@ from smart_jobs import codec, schema, storage
 from smart_jobs.lake import groups, known, layout, table, writer
 from smart_jobs.lake.commit import Committer
 from smart_jobs.lake.lease import Lease
-from smart_jobs.lake.states import StatesReader, runs
+from smart_jobs.lake.reader import StatesReader
+from smart_jobs.lake.states import runs
 from smart_jobs.records import Embedding, JobError
 from smart_jobs.upkeep.transcode import transcode
 

@@ -11,7 +11,7 @@ from smart_jobs import masks, schema
 from smart_jobs.flow import maintaining
 from smart_jobs.keys import Lake
 from smart_jobs.lake import layout, writer
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.records import JobError
 from smart_jobs.settings import Maintain
 

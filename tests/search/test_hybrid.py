@@ -10,7 +10,7 @@ from keeping import ingest
 from lake_making import Doc, Run, make_committer, make_segment, make_tables
 
 from smart_jobs import codec, schema, storage
-from smart_jobs.index import build, manifest
+from smart_jobs.index import build, devices, manifest
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
 from smart_jobs.lake import layout, matrices, table, writer
 from smart_jobs.lake.layout import EncoderTables
@@ -286,6 +286,19 @@ def test_rows_from_a_copy_give_the_same_answers_to_the_bit(stored):
     scanned, copied = (hybrid.search(Opened(snapshot, rows), queries(), 5) for rows in readers)
     for name in Hits.__slots__:
         np.testing.assert_array_equal(getattr(copied, name), getattr(scanned, name))
+
+
+@pytest.mark.parametrize(("many", "where", "copies"), [(True, None, 1), (True, "page = 2", 0), (False, None, 0)])
+def test_an_index_is_copied_to_a_gpu_once_where_many_ask_it_unfiltered(stored, monkeypatch, many, where, copies):
+    tables, _ = stored
+    add_index(tables)
+    snapshot, made = layout.snapshot(tables), []
+    monkeypatch.setattr(devices, "copied", lambda index, _: made.append(index) or index)
+    lake = Opened(snapshot, Scanned(snapshot), many=many)
+    for _ in range(2):
+        found = hybrid.search(lake, queries(), 5, where=where)
+    np.testing.assert_array_equal(found.ids, search(tables, queries(), 5, where=where).ids)
+    assert len(made) == copies
 
 
 def test_what_was_opened_stays_as_it_was(tmp_path):

@@ -10,7 +10,7 @@ from smart_jobs import codec, schema
 from smart_jobs.flow import verifying
 from smart_jobs.keys import Lake
 from smart_jobs.lake import groups, layout, lease
-from smart_jobs.lake.states import StatesReader
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.settings import Verify
 from smart_jobs.upkeep import recoding
 
