@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smart_jobs import codec
 from smart_jobs.lake.states import Packed, Ragged
 from smart_jobs.search import maxsim, products
 
@@ -55,7 +54,7 @@ def best(queries: Ragged, blocks: Iterable[Block], k: int, weight: float = 1.0, 
     found = Best.none(len(queries.offsets) - 1, k)
     for block in blocks:
         wanted = np.isfinite(block.known)
-        if prune and block.documents.codec in codec.FACTORS and products.WHOLE:
+        if prune and products.glances(len(queries.values), block.documents.codec):
             wanted &= _hopeful(queries, block, found.scores[:, k - 1], k, weight)
         _merge(found, block, maxsim.late_where(queries, block.documents, wanted), wanted, weight)
     return found

@@ -5,7 +5,9 @@
 
 C1: one query of 32 tokens against made-up ragged documents. C2: many queries against many. In both, states have a
 spectrum that falls as hidden states' do, and each query's tokens lie near those of one document. C3: the best ten of
-SciFact abstracts by MiniLM with int8 states (a real spectrum), pruned and not. All ways of a part run in turn; medians,
+SciFact abstracts by MiniLM with int8 states (a real spectrum), pruned and not. C4: 2,000 documents of some 300 tokens
+and 128 dimensions, one query at a time, beside maxsim-cpu where that is installed (`pip install maxsim-cpu`; its scores
+at 2,048 dimensions were wrong), whose scores are looked at first. All ways of a part run in turn; medians,
 and ratios within a repeat. Products of 2,048 x 2,048 numbers are timed in each repeat too: a share is the
 multiplications that the scores need (query tokens x document tokens x dimensions) by that rate; three digits multiply
 three times as much, which the share does not credit. What is marked * ran over a slice of the documents and is
@@ -13,6 +15,7 @@ multiplied.
 """
 
 import argparse
+import importlib.util
 import os
 import statistics
 import time
@@ -36,7 +39,7 @@ QUERY, SQUARE, TOP = 32, 2048, 10
 
 
 def main() -> None:
-    """Run the three parts."""
+    """Run the parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--documents", type=int, default=100)
     parser.add_argument("--tokens", type=int, default=1024)
@@ -62,6 +65,7 @@ def main() -> None:
     queries = maxsim.ragged(asked)
     measured(f"C2: {options.stacked} queries, {options.many} documents", ways(queries, documents, options.slice),
              queries, documents, max(1, options.repeats // 2))  # fmt: skip
+    beside_maxsim_cpu(World.of(random, 128), options.repeats)
     if options.scifact:
         pruned(options.scifact, options.repeats)
 
@@ -207,6 +211,31 @@ def measured(title: str, ways: Sequence[Way], queries: Ragged, documents: Packed
         print(f"{way.name:<36} {spread([1e3 * t for t in times], 'ms'):<40} {ratio:6.2f} times the reference's speed, "
               f"{share:.2f} of {way.rate}'s, {read:.2f} of reading's; off by {off:.1e}, top {TOP} the same for "
               f"{agreeing(found[way.name], exact[:, :n])} of {len(exact)}")  # fmt: skip
+
+
+def beside_maxsim_cpu(world: World, repeats: int) -> None:
+    """C4: both over the same documents, theirs as the float32 that ours are stored codes of."""
+    if importlib.util.find_spec("maxsim_cpu") is None:
+        print("\nC4: maxsim-cpu is not installed")
+        return
+    import maxsim_cpu
+
+    documents, asked = made(world, 2000, 300, 32)
+    values = np.split(documents.factors[:, None] * documents.rows.view(np.int8), documents.offsets[1:-1])
+    alone = [maxsim.ragged([query]) for query in asked]
+    both = {
+        "maxsim-cpu, float32": lambda: [maxsim_cpu.maxsim_scores_variable(query, values) for query in asked],
+        "ours, int8": lambda: [QUERY * maxsim.late(query, documents)[0] for query in alone],
+    }
+    theirs, ours = (np.array(score()) for score in both.values())
+    runs = [{name: seconds(score)[0] for name, score in both.items()} for _ in range(repeats)]
+    sizes = f"{len(values)} documents, {len(documents.rows):,} states of 128 dimensions"
+    print(f"\nC4: {sizes}, {len(asked)} queries one at a time; scores differ by {np.abs(theirs - ours).max():.1e} of "
+          f"up to {QUERY}; load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    for name in both:
+        print(f"{name:<36} {spread([1e3 * run[name] / len(asked) for run in runs], 'ms a query')}")
+    first, second = both
+    print(f"ours is {statistics.median(run[first] / run[second] for run in runs):.1f} times as fast")
 
 
 def spread(values: Sequence[float], unit: str) -> str:
