@@ -30,6 +30,7 @@ bench: $(READY)
 	$(RUN) -m tests.bench.video
 	$(RUN) -m tests.bench.codecs --lake .bench
 	$(RUN) -m tests.bench.two_stage --lake .bench
+	$(RUN) -m tests.bench.languages --lake .bench/languages
 	$(RUN) -m tests.bench.muvera --lake .bench
 	$(RUN) -m tests.bench.states
 	$(RUN) -m tests.bench.planning

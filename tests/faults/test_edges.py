@@ -8,6 +8,7 @@ from pathlib import Path
 import pymupdf
 import pytest
 from comparing import assert_same, tables_of
+from ingesting import without_ray
 from jobs import as_json, run
 from killing import STEPS, ingest_until
 
@@ -55,7 +56,8 @@ def make(root: Path, encoder: Path, build, *keys: str) -> Corpus:
     source.mkdir(parents=True)
     build(source, "first")
     words = (f"source={source}", f"encoder={encoder}", "commit_seconds=0.2", *keys)
-    assert run("ingest", *words, f"lake={clean}")["encoded"] > 0
+    with without_ray():
+        assert run("ingest", *words, f"lake={clean}")["encoded"] > 0
     return Corpus(words, clean)
 
 
@@ -73,7 +75,8 @@ def killed_and_finished(corpus: Corpus, lake: Path, step: str, times: int = 1) -
     """Kill a run, check that it was, and let the next one finish."""
     words = (*corpus.words, f"lake={lake}")
     assert ingest_until(step, times, words) == -signal.SIGKILL, f"{step} was not reached {times} times"
-    run("ingest", *words)
+    with without_ray():
+        run("ingest", *words)
 
 
 def some(steps):
@@ -102,7 +105,8 @@ def changed(tmp_path_factory, tiny_encoder) -> tuple[Corpus, Path]:
     corpus = make(root, tiny_encoder, lambda folder, salt: pages(folder / "a.pdf", 60, salt), "unit_tokens=200")
     pages(root / "docs" / "a.pdf", 60, "second")
     shutil.copytree(corpus.clean, root / "before")
-    assert run("ingest", *corpus.words, f"lake={corpus.clean}")["failures"] == 2
+    with without_ray():
+        assert run("ingest", *corpus.words, f"lake={corpus.clean}")["failures"] == 2
     assert as_json("maintain", f"lake={corpus.clean}")[0] == 0
     return corpus, root / "before"
 

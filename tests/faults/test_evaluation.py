@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from comparing import rows, tables_of
+from ingesting import without_ray
 from jobs import as_json, run, start, wait_for
 from killing import run_until
 from suites import write_suite
@@ -54,7 +55,8 @@ def committed(lake: Path) -> list[int]:
 def finished(lake: Path, suite: Path, encoder: Path, clean: tuple[dict, int, float]) -> None:
     """The next run encodes what no earlier one has committed, each segment once, and scores what a clean one does."""
     before = committed(lake)
-    result = run("evaluate", *words(suite, lake, encoder))
+    with without_ray():
+        result = run("evaluate", *words(suite, lake, encoder))
     after = committed(lake)
     assert len(after) == len(set(after)) == clean[1]
     assert result["encoded"] <= clean[1] - len(before)  # what had a receipt is rolled forward without being encoded
