@@ -22,6 +22,8 @@ PANEL_TOKENS = 4096
 """Query tokens, or those of one query, that the compiled kernel is given at a time."""
 MOST = 0.25
 """Share of the pairs up to which they are scored one query at a time; beyond it all are, at once."""
+MOST_COMPILED = 0.5
+"""The same of the compiled kernel, which makes no copies: alone a query's time is that of reading its documents."""
 ROUNDING = 1e-6
 """What float32 adds to a bound, for states of norm 1."""
 
@@ -97,9 +99,10 @@ def late_where(
     Where few pairs are wanted each query is scored alone with its own, of which copies are made where torch scores or
     codes are unpacked.
     """
-    if wanted.mean() > MOST:
-        return late(queries, documents, digits, exact=exact)
     found, kernel = np.zeros(wanted.shape, np.float32), products.kernel(documents.codec)
+    alone = kernel is not None and len(wanted) == 1
+    if not alone and wanted.mean() > (MOST_COMPILED if kernel else MOST):
+        return late(queries, documents, digits, exact=exact)
     for row in np.flatnonzero(wanted.any(axis=1)).tolist():
         begin, end = queries.offsets[row], queries.offsets[row + 1]
         one = Ragged(queries.values[begin:end], np.array([0, end - begin]))
@@ -146,13 +149,13 @@ def _tile_tokens(documents: Packed, columns: int) -> int:
     return max(1, min(TILE_TOKENS, TILE_BYTES // size, TILE_PRODUCTS // columns))
 
 
-def slack(queries: Ragged, documents: Packed) -> np.ndarray:
-    """(q, n) float32: how far `late` with one digit may be from `late`, at the most. Of a codec with factors.
+def slack(queries: Ragged, documents: Packed, digits: int = 1) -> np.ndarray:
+    """(q, n) float32: how far `late` with one digit, or two, may be from `late`, at the most. Of a codec with factors.
 
-    Cauchy-Schwarz: what the digit leaves of a query token, times the length of the document's longest token.
+    Cauchy-Schwarz: what the digits leave of a query token, times the length of the document's longest token.
     """
     counts = np.diff(queries.offsets)
-    missing = np.add.reduceat(products.lost(queries.values), queries.offsets[:-1]) / counts
+    missing = np.add.reduceat(products.lost(queries.values, digits), queries.offsets[:-1]) / counts
     factors = np.maximum.reduceat(documents.factors.astype(np.float32), documents.offsets[:-1])
     longest = products.lengths(factors, documents.dim, documents.codec)
     return (np.outer(missing, longest) + ROUNDING * longest).astype(np.float32)
