@@ -55,11 +55,11 @@ def tokens(values: np.ndarray, kind: Codec, digits: int = DIGITS, *, exact: bool
     """
     values = np.pad(values, ((0, -len(values) % LANES), (0, 0)))
     if exact and not as_integers(kind):
-        columns = torch.from_numpy(grid.whole(values)).T.contiguous()
+        columns = torch.from_numpy(grid.whole(values)).T
         worth = grid.STEP if kind in codec.FACTORS else grid.STEP**2
         return Tokens(columns.to(DEVICE), torch.full((len(values),), worth, dtype=torch.float64, device=DEVICE), 0)
     if not as_integers(kind):
-        columns = torch.from_numpy(np.ascontiguousarray(values, np.float32)).T.contiguous()
+        columns = torch.from_numpy(np.ascontiguousarray(values, np.float32)).T  # as it lies: a copy is slower
         return Tokens(columns.to(DEVICE), torch.ones(len(values), device=DEVICE), 0)
     parts, steps = split(values)
     width = codec.integers(np.empty((0, codec.row_bytes(values.shape[1], kind)), np.uint8), kind).shape[1]
