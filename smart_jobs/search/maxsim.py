@@ -149,13 +149,13 @@ def _tile_tokens(documents: Packed, columns: int) -> int:
     return max(1, min(TILE_TOKENS, TILE_BYTES // size, TILE_PRODUCTS // columns))
 
 
-def slack(queries: Ragged, documents: Packed, digits: int = 1) -> np.ndarray:
-    """(q, n) float32: how far `late` with one digit, or two, may be from `late`, at the most. Of a codec with factors.
+def slack(queries: Ragged, documents: Packed) -> np.ndarray:
+    """(q, n) float32: how far `late` with one digit may be from `late`, at the most. Of a codec with factors.
 
-    Cauchy-Schwarz: what the digits leave of a query token, times the length of the document's longest token.
+    Cauchy-Schwarz: what the digit leaves of a query token, times the length of the document's longest token.
     """
     counts = np.diff(queries.offsets)
-    missing = np.add.reduceat(products.lost(queries.values, digits), queries.offsets[:-1]) / counts
+    missing = np.add.reduceat(products.lost(queries.values), queries.offsets[:-1]) / counts
     factors = np.maximum.reduceat(documents.factors.astype(np.float32), documents.offsets[:-1])
     longest = products.lengths(factors, documents.dim, documents.codec)
     return (np.outer(missing, longest) + ROUNDING * longest).astype(np.float32)

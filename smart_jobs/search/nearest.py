@@ -1,8 +1,7 @@
 """The best places for each query while segments stream by: exact, though most segments get no more than a glance.
 
-A glance is the late score with one digit of the query or two, a third or two of the work. It is off by no more than a
-known bound, so a segment whose best case is below the k-th best place's worst case is dropped; the rest are scored in
-full.
+A glance is the late score with one digit of the query, a third of the work. It is off by no more than a known bound, so
+a segment whose best case is below the k-th best place's worst case is dropped; the rest are scored in full.
 """
 
 from collections.abc import Iterable
@@ -55,18 +54,18 @@ def best(queries: Ragged, blocks: Iterable[Block], k: int, weight: float = 1.0, 
     found = Best.none(len(queries.offsets) - 1, k)
     for block in blocks:
         wanted = np.isfinite(block.known)
-        if prune and (digits := products.glance(len(queries.values), block.documents.codec)):
-            wanted &= _hopeful(queries, block, found.scores[:, k - 1], k, weight, digits)
+        if prune and products.glances(len(queries.values), block.documents.codec):
+            wanted &= _hopeful(queries, block, found.scores[:, k - 1], k, weight)
         _merge(found, block, maxsim.late_where(queries, block.documents, wanted), wanted, weight)
     return found
 
 
-def _hopeful(queries: Ragged, block: Block, floor: np.ndarray, k: int, weight: float, digits: int) -> np.ndarray:
+def _hopeful(queries: Ragged, block: Block, floor: np.ndarray, k: int, weight: float) -> np.ndarray:
     """(q, n) bool: which segments may be a place's best among the best k, where `floor` (q,) is reached already."""
-    glance = maxsim.late_where(queries, block.documents, np.isfinite(block.known), digits)
+    glance = maxsim.late_where(queries, block.documents, np.isfinite(block.known), 1)
     middle = block.known + weight * glance.astype(np.float64)
     known = np.abs(np.where(np.isfinite(block.known), block.known, 0))
-    spread = abs(weight) * maxsim.slack(queries, block.documents, digits) + ROUNDING * (known + abs(weight))
+    spread = abs(weight) * maxsim.slack(queries, block.documents) + ROUNDING * (known + abs(weight))
     least = np.maximum(floor, [_kth(row, block.places, k) for row in middle - spread])
     hopeful: np.ndarray = middle + spread >= least[:, None]
     return hopeful

@@ -3,7 +3,7 @@
 Where a codec stores integers times a factor the product is one of integers. A query token is then a fixed-point number
 in three digits of base 256, each an int8, so that three columns of an int8 product, whose sums are exact, give what a
 float32 product with the decoded states gives: the last digit's step is 2^-23 of the token's largest element. The first
-digit alone is a third of the work, the first two are two thirds, and both approximations with a known bound.
+digit alone is a third of the work, and an approximation with a known bound.
 
 Where a codec stores no integers the sums of a float32 product depend on how it is cut. `exact` ones do not: numbers are
 put on a grid (`search/exact.py`) and multiplied as float64, for more than twice the time.
@@ -29,8 +29,8 @@ WHOLE = DEVICE.type == "cuda" or torch.cpu._is_vnni_supported()
 """Whether int8 products are faster than float32's here; without VNNI they are slower, and may saturate."""
 LOST_ROWS = 64
 """Query tokens looked at at a time, so that what comes in between stays in a cache."""
-SHORT_TOKENS = 64
-"""Fewer query tokens than that AMX multiplies in one digit or two while it waits for the states."""
+GLANCE_TOKENS = 64
+"""Fewer query tokens than that AMX multiplies in three digits while it waits for the states."""
 CUDA_MULTIPLE, CUDA_ROWS = 8, 17
 """What torch._int_mm wants of every dimension on CUDA, and the fewest rows."""
 
@@ -78,11 +78,10 @@ def kernel(kind: Codec) -> compiled.Kernel | None:
     return compiled.kernel() if as_integers(kind) and DEVICE.type == "cpu" else None
 
 
-def glance(tokens: int, kind: Codec) -> int:
-    """With how many digits of so many query tokens to look at states stored as `kind` first; 0: at once with all."""
+def glances(tokens: int, kind: Codec) -> bool:
+    """Whether one digit of so many query tokens is a good deal less work than three, states being stored as `kind`."""
     made = kernel(kind)
-    short = made is not None and made.path == compiled.AMX and tokens < SHORT_TOKENS
-    return as_integers(kind) * (2 if short else 1)
+    return as_integers(kind) and (made is None or made.path != compiled.AMX or tokens >= GLANCE_TOKENS)
 
 
 def split(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,17 +106,14 @@ def _fixed(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return steps, (rows.double() / steps.double()[:, None] * 65536).round_().to(torch.int32)
 
 
-def lost(values: np.ndarray, digits: int = 1) -> np.ndarray:
-    """(m,) float64: the norm of what the first of the digits, or the first two, leave of each query token."""
+def lost(values: np.ndarray) -> np.ndarray:
+    """(m,) float64: the norm of what the first digit leaves of each query token."""
     found = np.empty(len(values))
     for begin in range(0, len(values), LOST_ROWS):
         rows = torch.from_numpy(np.ascontiguousarray(values[begin : begin + LOST_ROWS], np.float32)).to(DEVICE)
         steps, whole = _fixed(rows)
-        kept, unit = (whole + 128) >> 8, steps.double() / 256  # carried as `split` does
-        if digits == 1:
-            kept, unit = (kept + 128) >> 8, steps.double()
-        left = rows.double() - kept.double() * unit[:, None]
-        found[begin : begin + LOST_ROWS] = torch.linalg.vector_norm(left, dim=1).cpu().numpy()
+        first = ((whole + 128 >> 8) + 128 >> 8).double() * steps.double()[:, None]  # as `split` carries
+        found[begin : begin + LOST_ROWS] = torch.linalg.vector_norm(rows.double() - first, dim=1).cpu().numpy()
     return found
 
 

@@ -31,7 +31,7 @@ from smart_jobs import codec, config, settings
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.evaluate import beir
 from smart_jobs.lake.states import Packed, Ragged
-from smart_jobs.search import compiled, maxsim, nearest, products
+from smart_jobs.search import compiled, maxsim, nearest
 from tests.fixtures import FIXTURES
 from tests.lake_making import make_segment, pack
 
@@ -267,11 +267,7 @@ def pruned(count: int, repeats: int) -> None:
             print(f"{name:<12} {spread(times, 'ms a query')}")
         share = statistics.median(quick / whole for whole, quick in runs)
         print(f"pruned takes {share:.2f} of exhaustive; ids and scores are identical")
-    hopeful = [
-        nearest._hopeful(each, block(each, documents), np.array([-np.inf]), TOP, 1.0,
-                         products.glance(len(each.values), documents.codec)).sum()
-        for each in alone
-    ]  # fmt: skip
+    hopeful = [nearest._hopeful(each, block(each, documents), np.array([-np.inf]), TOP, 1.0).sum() for each in alone]
     print(f"scored in full: {spread(hopeful, 'documents a query')}")
 
 

@@ -65,14 +65,13 @@ def test_many_dimensions_cost_no_more_than_float32_rounding(name):
     np.testing.assert_allclose(late(queries, documents, name), wanted, atol=3e-7)
 
 
-@pytest.mark.parametrize("digits", [1, 2])
 @pytest.mark.parametrize("name", codec.FACTORS)
 @given(LENGTHS, LENGTHS, st.integers(0, 999), st.sampled_from([1, 8, 67]))
 @calm
-def test_one_digit_or_two_are_off_by_no_more_than_slack(name, digits, lengths_q, lengths_d, seed, dim):
+def test_one_digit_is_off_by_no_more_than_slack(name, lengths_q, lengths_d, seed, dim):
     queries, documents = states(lengths_q, seed, dim), states(lengths_d, seed + 1, dim)
-    off = np.abs(late(queries, documents, name, digits=digits) - late(queries, documents, name))
-    assert (off <= maxsim.slack(maxsim.ragged(queries), pack(documents, name), digits)).all()
+    off = np.abs(late(queries, documents, name, digits=1) - late(queries, documents, name))
+    assert (off <= maxsim.slack(maxsim.ragged(queries), pack(documents, name))).all()
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ calm = settings(max_examples=60, deadline=None)
 DIM = 24
 
 
-@pytest.fixture(autouse=True, params=[0, 1 << 60], ids=["one digit", "two with AMX"])
-def _glance(request, monkeypatch):
-    """However few tokens there are they are looked at with one digit first, or with two where they are few to AMX."""
-    monkeypatch.setattr(products, "SHORT_TOKENS", request.param)
+@pytest.fixture(autouse=True)
+def _glances(monkeypatch):
+    """Few tokens are looked at with one digit first whatever multiplies them."""
+    monkeypatch.setattr(products, "GLANCE_TOKENS", 0)
 
 
 def spread(lengths, seed):
