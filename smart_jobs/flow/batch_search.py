@@ -70,7 +70,7 @@ def run(job: Search, reached: Callable[[str], None] = passed_over) -> dict[str, 
             cluster.check_lake(work.tables.lake.uri, work.tables.lake.id)
             work = _pinned(work)
             _answer(work, seconds, reached)
-        storage.delete_folder(storage.join(work.out, batch_plan.IN_FLIGHT))
+    storage.delete_folder(storage.join(work.out, batch_plan.IN_FLIGHT))  # also one that a killed run left
     seconds["total"] = time.monotonic() - start
     return _summary(work, seconds)
 
