@@ -1,4 +1,4 @@
-"""An ingest in this process and without Ray: the stages' own code, one unit after the other."""
+"""Jobs in this process and without Ray: the stages' and workers' own code, one unit or part after the other."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from lake_making import make_committer
 from smart_jobs import config, schema, settings, sources
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
-from smart_jobs.flow import actors, cluster, stream
+from smart_jobs.flow import actors, batch_part, batch_workers, cluster, stream
 from smart_jobs.keys import Cluster
 from smart_jobs.lake import layout
 from smart_jobs.lake.layout import EncoderTables
@@ -28,11 +28,21 @@ def receipts(
                 yield encoding(made.slice(row, 1)).cast(schema.RECEIPT)
 
 
+def spread(
+    parts: Iterator[batch_part.Part], order: batch_part.Order, *_: object
+) -> Iterator[batch_part.Done]:
+    """`flow.batch_workers.spread`, with a worker in this process."""
+    worker = batch_part.Worker(order)
+    return map(worker.part, parts)
+
+
 @contextlib.contextmanager
 def without_ray() -> Iterator[None]:
     """Jobs of this process do in it what they would have Ray do: a worker takes ten seconds to import what it needs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream, "receipts", receipts)
+        patch.setattr(batch_workers, "spread", spread)
+        patch.setattr(cluster, "pools", lambda on: cluster.shared([2], 0, on))
         patch.setattr(cluster, "connected", lambda _: contextlib.nullcontext())
         patch.setattr(cluster, "check_lake", lambda *_: None)
         yield

@@ -1,7 +1,8 @@
-"""The kernel of the late score in C (maxsim.c): compiled where it first runs, or None, and torch does the same.
+"""The kernels of the late score in C (maxsim_*.c): compiled where they first run, or None, and torch does the same.
 
 Compiled once for each user, source, compiler and architecture, into a folder of their cache. What cannot be (no
-compiler, no AVX-512, another system, nowhere to write) is no error: scores are the same to the bit without it.
+compiler, no AVX-512, another system, nowhere to write) is no error: scores from integers are the same to the bit without
+them, those from floats within their rounding.
 """
 
 import ctypes
@@ -15,28 +16,33 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-SOURCE = Path(__file__).with_name("maxsim.c")
-FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fPIC", "-shared")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("maxsim_int8.c", "maxsim_float32.c", "maxsim.h"))
+FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fopenmp", "-fPIC", "-shared")
+"""OpenMP: the threads are then torch's own, which after its products spin for a while on the cores that others want."""
 COMPILERS, SECONDS = ("cc", "gcc", "clang"), 120
 """Tried in this order where CC names none, and how long one may take."""
 VNNI, AMX = 1, 2
-"""The paths, as maxsim.c numbers them: the larger is the faster."""
+"""The paths, as maxsim_int8.c numbers them: the larger is the faster."""
 COLUMNS = 16
 """Query tokens that are multiplied at once."""
-ALONE = 1 << 25
-"""Multiplications that are not worth a second thread: some 20 µs."""
+ALONE, ALONE_FLOATS = 1 << 25, 1 << 22
+"""Multiplications of integers, and of floats, that are not worth a second thread: some 20 to 50 µs."""
+TURNS = 16
+"""Parts that a thread takes, one after the other: with one each all wait for the one whose core was busy elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """m query tokens of d dimensions in `digits` digits, packed for a path, and `steps` (m,) float32 as products'."""
+    """m query tokens of d dimensions, packed for a path, and `steps` (m,) float32: what their products are in steps of.
+
+    In `digits` digits, and steps as products' are; or as floats, with digits 0 and steps of 1.
+    """
 
     columns: np.ndarray
     steps: np.ndarray
@@ -57,11 +63,18 @@ class Kernel:
         self.path = path or max(self.paths, default=0)
         if self.path not in self.paths:
             raise ValueError(f"path {self.path}: this CPU has {self.paths}")
+        self._process = os.getpid()
 
     def panel(self, values: np.ndarray, digits: int) -> Panel:
-        """Query tokens (m, d) float32 in `digits` digits, 1 ... 3, that `products.split` gives."""
+        """Query tokens (m, d) float32: for integers in `digits` digits, 1 ... 3, that `products.split` gives; 0: floats."""
         values = np.ascontiguousarray(values, np.float32)
         m, dim = values.shape
+        if not digits:
+            groups = -(-m // COLUMNS)
+            columns = _aligned(4 * groups * dim * COLUMNS).view(np.float32).reshape(groups, dim, COLUMNS)
+            padded = np.pad(values, ((0, groups * COLUMNS - m), (0, 0)))
+            columns[...] = padded.reshape(groups, COLUMNS, dim).transpose(0, 2, 1)
+            return Panel(columns, np.ones(m, np.float32), dim, 0, self.path)
         size = self._library.smart_jobs_panel_bytes(*map(ctypes.c_int64, (m, dim)), digits)
         columns, steps = _aligned(size), np.empty(m, np.float32)
         self._library.smart_jobs_pack(
@@ -75,26 +88,28 @@ class Kernel:
         """(n, m) float32: the best product of each document's tokens with each query token, in steps of the query.
 
         Document i is rows starts[i] ... ends[i], int64, at least one, of `codes` (rows, w) int8, w ≥ d, times `factors`
-        (rows,) float32. On torch's number of threads, each with documents of its own, so that the result does not
-        depend on it. Raises MemoryError.
+        (rows,) float32; or of `codes` (rows, d) float32 and nothing else. On torch's number of threads, each with
+        documents of its own, so that the result does not depend on it. Raises MemoryError.
         """
         codes, factors = np.ascontiguousarray(codes), np.ascontiguousarray(factors, np.float32)
         starts, ends = (np.ascontiguousarray(bounds, np.int64) for bounds in (starts, ends))
         m = len(panel.steps)
         best = np.empty((len(starts), -(-m // COLUMNS) * COLUMNS), np.float32)
-        fixed = _at(codes), *map(ctypes.c_int64, codes.shape), _at(factors), _at(starts), _at(ends)
-        asked = _at(panel.columns), ctypes.c_int64(m), ctypes.c_int64(panel.dim), panel.digits
-
-        def some(first: int, last: int) -> int:
-            bounds = ctypes.c_int64(first), ctypes.c_int64(last)
-            found: int = self._library.smart_jobs_best(panel.path, *fixed, *bounds, *asked, _at(best[first:]))
-            return found
-
         tokens = np.cumsum(ends - starts)
-        work = int(tokens[-1]) * best.shape[1] * panel.digits * panel.dim
-        cuts = _cuts(tokens, min(torch.get_num_threads(), 1 + work // ALONE))
-        done = [some(0, len(starts))] if len(cuts) < 3 else _pool(os.getpid(), len(cuts) - 1).map(some, cuts, cuts[1:])
-        if any(done):
+        work = int(tokens[-1]) * best.shape[1] * (panel.digits or 1) * panel.dim
+        threads = min(torch.get_num_threads(), 1 + work // (ALONE if panel.digits else ALONE_FLOATS))
+        if os.getpid() != self._process:
+            threads = 1  # a forked child would wait for its parent's threads
+        cuts = _cuts(tokens, TURNS * threads if threads > 1 else 1)
+        parts = _at(cuts), ctypes.c_int64(len(cuts) - 1), threads
+        rows, width, wide, dim = map(ctypes.c_int64, (*codes.shape, m, panel.dim))
+        asked = _at(starts), _at(ends), _at(panel.columns), wide, dim
+        if panel.digits:
+            given = panel.path, _at(codes), rows, width, _at(factors)
+            failed = self._library.smart_jobs_best_int8(*parts, *given, *asked, panel.digits, _at(best))
+        else:
+            failed = self._library.smart_jobs_best_float32(*parts, _at(codes), rows, *asked, _at(best))
+        if failed:
             raise MemoryError("no memory for a block of document tokens")
         return best[:, :m]
 
@@ -110,15 +125,10 @@ def _aligned(size: int) -> np.ndarray:
     return space[begin : begin + size]
 
 
-def _cuts(tokens: np.ndarray, parts: int) -> list[int]:
+def _cuts(tokens: np.ndarray, parts: int) -> np.ndarray:
     """Where to cut documents, whose tokens sum up to `tokens` (n,), into at most `parts` of about as many tokens."""
     wanted = np.arange(1, parts) * int(tokens[-1]) // parts
-    return sorted({0, *np.searchsorted(tokens, wanted).tolist(), len(tokens)})
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:  # noqa: ARG001  a forked child has none of its parent's
-    return ThreadPoolExecutor(threads, "maxsim")
+    return np.unique([0, *np.searchsorted(tokens, wanted), len(tokens)])
 
 
 @functools.cache
@@ -151,13 +161,14 @@ def built(folder: Path) -> Path:
     """
     compiler = shlex.split(os.environ.get("CC", "")) or [next(filter(shutil.which, COMPILERS), COMPILERS[0])]
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=True, timeout=SECONDS).stdout
-    made_of = repr((SOURCE.read_bytes(), compiler, version, FLAGS)).encode()
+    made_of = repr(([source.read_bytes() for source in SOURCES], compiler, version, FLAGS)).encode()
     library = folder / f"maxsim-{hashlib.sha256(made_of).hexdigest()[:16]}.so"
     if not library.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = library.with_suffix(f".{uuid.uuid4().hex}")
         try:
-            command = [*compiler, *FLAGS, "-o", str(aside), str(SOURCE)]
+            sources = [str(source) for source in SOURCES if source.suffix == ".c"]
+            command = [*compiler, *FLAGS, "-o", str(aside), *sources]
             subprocess.run(command, capture_output=True, check=True, timeout=SECONDS)
             aside.replace(library)
         finally:

@@ -20,6 +20,9 @@ TILE_COLUMNS, TILE_PRODUCTS = 2048, 1 << 21
 """What of the queries, in columns of the product, or one query; and the most products, whose 8 MiB stay in a cache."""
 PANEL_TOKENS = 4096
 """Query tokens, or those of one query, that the compiled kernel is given at a time."""
+FLOAT_BYTES = 1 << 20
+"""Query tokens, as bytes, up to which the compiled kernel multiplies floats: they stay in a core's second cache. More of
+them torch multiplies, about as fast."""
 MOST = 0.25
 """Share of the pairs up to which they are scored one query at a time; beyond it all are, at once."""
 MOST_COMPILED = 0.5
@@ -44,7 +47,7 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
     by the compiled kernel once for each 4,096 query tokens; besides the result some 25 MB are held, the queries' digits
     (8 bytes an element where floats are `exact`), and what one document or query longer than a tile takes.
     """
-    if kernel := products.kernel(documents.codec):
+    if kernel := _kernel(queries, documents.codec, exact=exact):
         return _compiled(kernel, queries, documents, np.arange(len(documents.offsets) - 1), digits)
     result = np.empty((len(queries.offsets) - 1, len(documents.offsets) - 1), np.float32)
     blocks = [_Asked.of(queries, first, last, documents.codec, digits, exact=exact)
@@ -66,27 +69,35 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
     return result
 
 
+def _kernel(queries: Ragged, kind: Codec, *, exact: bool) -> compiled.Kernel | None:
+    """What scores these queries with documents stored as `kind`, if not torch."""
+    fits = products.as_integers(kind) or (not exact and queries.values.nbytes <= FLOAT_BYTES)
+    return products.kernel(kind) if fits else None
+
+
 def _compiled(
     kernel: compiled.Kernel, queries: Ragged, documents: Packed, which: np.ndarray, digits: int
 ) -> np.ndarray:
-    """(q, c) float32: `late` with documents `which` (c,), by the kernel: to the bit. Only what is unpacked is copied.
+    """(q, c) float32: `late` with documents `which` (c,), by the kernel. Only what is unpacked is copied.
 
     Raises MemoryError.
     """
     result = np.empty((len(queries.offsets) - 1, len(which)), np.float32)
     starts, ends = documents.offsets[which], documents.offsets[which + 1]
-    unpacked = 0 if documents.codec == "int8" else documents.dim
+    whole = products.as_integers(documents.codec)
+    size = 0 if documents.codec in ("int8", "float32") else documents.dim * (1 if whole else 4)  # a token unpacked
     for first, last in runs(queries.offsets, PANEL_TOKENS):
         bounds = queries.offsets[first : last + 1]
-        panel = kernel.panel(queries.values[bounds[0] : bounds[-1]], digits)
+        panel = kernel.panel(queries.values[bounds[0] : bounds[-1]], digits if whole else 0)
         sums = 8 * 4 * len(panel.steps)  # counted eight times, so that they stay in a cache until their means are taken
-        costs = np.concatenate([[0], np.cumsum(sums + unpacked * (ends - starts))])
+        costs = np.concatenate([[0], np.cumsum(sums + size * (ends - starts))])
         for begin, end in runs(costs, TILE_BYTES):
             part, low, high = documents, starts[begin:end], ends[begin:end]
-            if unpacked:
+            if size:
                 part = documents.take(which[begin:end])
                 low, high = part.offsets[:-1], part.offsets[1:]
-            best = kernel.best(panel, codec.integers(part.rows, part.codec), part.factors, low, high)
+            values = (codec.integers if whole else products.floats)(part.rows, part.codec)
+            best = kernel.best(panel, values, part.factors, low, high)
             result[first:last, begin:end] = _means(best, panel.steps, bounds)
     return result
 
@@ -99,7 +110,8 @@ def late_where(
     Where few pairs are wanted each query is scored alone with its own, of which copies are made where torch scores or
     codes are unpacked.
     """
-    found, kernel = np.zeros(wanted.shape, np.float32), products.kernel(documents.codec)
+    found = np.zeros(wanted.shape, np.float32)
+    kernel = _kernel(queries, documents.codec, exact=exact)
     alone = kernel is not None and len(wanted) == 1
     if not alone and wanted.mean() > (MOST_COMPILED if kernel else MOST):
         return late(queries, documents, digits, exact=exact)
@@ -107,6 +119,7 @@ def late_where(
         begin, end = queries.offsets[row], queries.offsets[row + 1]
         one = Ragged(queries.values[begin:end], np.array([0, end - begin]))
         which = np.flatnonzero(wanted[row])
+        kernel = _kernel(one, documents.codec, exact=exact)
         found[row, which] = (
             _compiled(kernel, one, documents, which, digits)
             if kernel

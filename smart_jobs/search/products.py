@@ -74,8 +74,9 @@ def as_integers(kind: Codec) -> bool:
 
 
 def kernel(kind: Codec) -> compiled.Kernel | None:
-    """What multiplies states stored as `kind` here, if not torch: the same sums, and the same to the bit after them."""
-    return compiled.kernel() if as_integers(kind) and DEVICE.type == "cpu" else None
+    """What multiplies states stored as `kind` here, if not torch: integers the same to the bit, floats to rounding."""
+    known = as_integers(kind) or kind not in codec.FACTORS
+    return compiled.kernel() if known and DEVICE.type == "cpu" else None
 
 
 def glances(tokens: int, kind: Codec) -> bool:
@@ -138,7 +139,7 @@ def tile(documents: Packed, begin: int, end: int, *, exact: bool = False) -> Til
     """Rows begin ... end of what is stored, as the product with tokens of the same `exact` takes them."""
     rows, kind = documents.rows[begin:end], documents.codec
     if kind not in codec.FACTORS:
-        real = rows.view("<f4") if kind == "float32" else _widened(rows)
+        real = floats(rows, kind)
         return Tile(torch.from_numpy(grid.whole(real) if exact else real).to(DEVICE), None)
     factors = torch.from_numpy(documents.factors[begin:end].astype(np.float32)).to(DEVICE)[:, None]
     codes = torch.from_numpy(codec.integers(rows, kind)).to(DEVICE)
@@ -147,8 +148,10 @@ def tile(documents: Packed, begin: int, end: int, *, exact: bool = False) -> Til
     return Tile(codes, factors)
 
 
-def _widened(rows: np.ndarray) -> np.ndarray:
-    """(t, 2 · d) bytes of bf16 -> (t, d) float32 of norm 1."""
+def floats(rows: np.ndarray, kind: Codec) -> np.ndarray:
+    """(t, d) float32 of what a codec without factors stores, (t, bytes); of bf16 a copy of norm 1."""
+    if kind == "float32":
+        return rows.view("<f4")
     return codec.unit(torch.from_numpy(rows.view("<i2")).view(torch.bfloat16).float().numpy())
 
 

@@ -10,27 +10,20 @@ finer digit added divided by 256 (a power of two, so the same fused or not), tim
 rows. So the result is the same to the bit, whatever the path, the company, or the number of threads. */
 
 #define _GNU_SOURCE
-#include <immintrin.h>
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "maxsim.h"
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum { VNNI = 1, AMX = 2 };
-enum { ROWS = 32, COLUMNS = 16, STEP = 64, TILE = COLUMNS * STEP, SLAB = ROWS * STEP + 64, MOST = 3 };
+enum { ROWS = 32, STEP = 64, TILE = COLUMNS * STEP, SLAB = ROWS * STEP + 64, MOST = 3 };
 
 /* Bytes of packed columns that stay in a core's second cache (of 1 to 2 MB), and of documents that pass by them before
 the next columns' turn: these come from the third. */
 #define PANEL_BYTES (768 << 10)
 #define CHUNK_BYTES (4 << 20)
 
-#define BASE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
 #define WITH_VNNI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #define WITH_AMX __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-int8")))
-
-static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* The paths that this CPU and its kernel allow, as bits. Linux gives a process the tiles' registers when it asks. */
 int smart_jobs_paths(void) {
@@ -306,32 +299,12 @@ WITH_VNNI static void shifts_of(const Block *block, int64_t d, int32_t *shifts) 
     }
 }
 
-/* The cursor stands at a row of a document. */
-typedef struct {
-    int64_t document, row;
-} Cursor;
-
-/* How many rows from the cursor on lie one after the other, ROWS at the most, and where the next block begins. */
-static int64_t take(const int64_t *starts, const int64_t *ends, int64_t last, Cursor *at) {
-    const int64_t begin = at->row;
-    while (ends[at->document] - begin <= ROWS) {
-        const int64_t end = ends[at->document++];
-        if (at->document == last) return end - begin;
-        at->row = starts[at->document];
-        if (at->row != end || end - begin == ROWS) return end - begin;
-    }
-    at->row = begin + ROWS;
-    return ROWS;
-}
-
 typedef void Multiply(const Block *, const uint8_t *);
 
-/* best (last - first, m rounded up to 16) float32 of documents first ... last, of which document i is rows
-starts[i] ... ends[i] of `codes` (rows, w) int8 with `factors` (rows,); no document is empty. `panel` is what smart_jobs_pack
-made of m tokens of d ≤ w dimensions for the same path. Returns 0, or -1 where there is no memory. */
-BASE int smart_jobs_best(int path, const int8_t *codes, int64_t rows, int64_t w, const float *factors,
-                         const int64_t *starts, const int64_t *ends, int64_t first, int64_t last, const uint8_t *panel,
-                         int64_t m, int64_t d, int digits, float *best) {
+/* smart_jobs_best_int8 of documents first ... last. */
+BASE static int part_of(int path, const int8_t *codes, int64_t rows, int64_t w, const float *factors,
+                        const int64_t *starts, const int64_t *ends, int64_t first, int64_t last, const uint8_t *panel,
+                        int64_t m, int64_t d, int digits, float *best) {
     static Multiply *const by_tiles[] = {amx1, amx2, amx3}, *const by_rows[] = {vnni1, vnni2, vnni3};
     Multiply *const *multiply = path == AMX ? by_tiles : by_rows;
     const int64_t deep = up(d, STEP), width = up(m, COLUMNS), groups = width / COLUMNS, size = COLUMNS * deep;
@@ -352,7 +325,7 @@ BASE int smart_jobs_best(int path, const int8_t *codes, int64_t rows, int64_t w,
             at = begin;
             for (int64_t done = 0; done < chunk && at.document < last;) {
                 const Cursor here = at;
-                const int64_t n = take(starts, ends, last, &at);
+                const int64_t n = take(starts, ends, last, ROWS, &at);
                 Block block = {codes + here.row * w, NULL, w, STEP, deep, 0, NULL, &put, shifts};
                 if (until - group > at_once || (here.row + ROWS - 1) * w + deep > rows * w) {
                     gather(block.a, w, n, d, a); /* the last rows too: what follows them may not be read */
@@ -380,4 +353,19 @@ BASE int smart_jobs_best(int path, const int8_t *codes, int64_t rows, int64_t w,
     if (path == AMX) amx_end();
     free(a);
     return 0;
+}
+
+/* best (documents, m rounded up to 16) float32 of all documents, of which document i is rows starts[i] ... ends[i] of
+`codes` (rows, w) int8 with `factors` (rows,); no document is empty. `panel` is what smart_jobs_pack made of m tokens of
+d ≤ w dimensions for the same path. On so many threads, each taking documents cuts[i] ... cuts[i + 1] as it comes free.
+Returns 0, or -1 where there is no memory. */
+int smart_jobs_best_int8(const int64_t *cuts, int64_t parts, int threads, int path, const int8_t *codes, int64_t rows,
+                         int64_t w, const float *factors, const int64_t *starts, const int64_t *ends,
+                         const uint8_t *panel, int64_t m, int64_t d, int digits, float *best) {
+    int failed = 0;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) reduction(| : failed)
+    for (int64_t i = 0; i < parts; i++)
+        failed |= part_of(path, codes, rows, w, factors, starts, ends, cuts[i], cuts[i + 1], panel, m, d, digits,
+                          best + cuts[i] * up(m, COLUMNS));
+    return failed;
 }
