@@ -28,9 +28,7 @@ def receipts(
                 yield encoding(made.slice(row, 1)).cast(schema.RECEIPT)
 
 
-def spread(
-    parts: Iterator[batch_part.Part], order: batch_part.Order, *_: object
-) -> Iterator[batch_part.Done]:
+def spread(parts: Iterator[batch_part.Part], order: batch_part.Order, *_: object) -> Iterator[batch_part.Done]:
     """`flow.batch_workers.spread`, with a worker in this process."""
     worker = batch_part.Worker(order)
     return map(worker.part, parts)

@@ -59,7 +59,7 @@ class Policy:
 def cut(item: Planned, policy: Policy) -> Iterator[Cut]:
     """Segments or an order to copy, failure rows, and the asset's own row last.
 
-    Pixels are in memory for one segment at a time.
+    Beyond what a spool leaves alone, pixels are in memory for one segment at a time.
     """
     asset, version = item.asset, f"stamp:{item.asset.stamp}"
     try:

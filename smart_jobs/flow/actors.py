@@ -16,6 +16,7 @@ from smart_jobs.encode.encoder import Encoder as Model
 from smart_jobs.encode.inflight import InFlight
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.flow import cluster
+from smart_jobs.flow.ahead import ahead
 from smart_jobs.keys import Decode, Encoder
 from smart_jobs.lake import copying, layout, writer
 from smart_jobs.lake.layout import EncoderTables
@@ -64,8 +65,8 @@ class DecodeActor:
         self._policy = policy(run)
 
     def __call__(self, batch: pa.Table) -> Iterator[pa.Table]:
-        """`batch` in the planned schema."""
-        return units.units((planned(row) for row in batch.to_pylist()), self._policy)
+        """`batch` in the planned schema. While Ray stores a unit the next is decoded."""
+        return ahead(units.units((planned(row) for row in batch.to_pylist()), self._policy))
 
 
 class Encode(Protocol):

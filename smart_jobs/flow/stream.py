@@ -17,6 +17,8 @@ from smart_jobs.records import Planned
 
 FILES_PER_BLOCK = 16
 UNITS_PER_BLOCK = 4
+AT_ONCE = 2
+"""Units in an encode actor: one in the model (never two, Ray sees to it); another is fetched, or its receipt sent."""
 
 
 def receipts(
@@ -44,6 +46,7 @@ def receipts(
         batch_format="pyarrow",
         num_cpus=pools.encode_cpus,
         num_gpus=pools.encode_gpus,
+        max_concurrency=AT_ONCE,
         compute=ray.data.ActorPoolStrategy(size=pools.encode_actors),
     )
     try:

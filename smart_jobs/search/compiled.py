@@ -1,8 +1,8 @@
 """The kernels of the late score in C (maxsim_*.c): compiled where they first run, or None, and torch does the same.
 
 Compiled once for each user, source, compiler and architecture, into a folder of their cache. What cannot be (no
-compiler, no AVX-512, another system, nowhere to write) is no error: scores from integers are the same to the bit without
-them, those from floats within their rounding.
+compiler, no AVX-512, another system, nowhere to write) is no error: without them scores from integers are the same to
+the bit, those from floats within their rounding.
 """
 
 import ctypes
@@ -66,7 +66,7 @@ class Kernel:
         self._process = os.getpid()
 
     def panel(self, values: np.ndarray, digits: int) -> Panel:
-        """Query tokens (m, d) float32: for integers in `digits` digits, 1 ... 3, that `products.split` gives; 0: floats."""
+        """Query tokens (m, d) float32: in `digits` digits, 1 ... 3, that `products.split` gives, or 0 for floats."""
         values = np.ascontiguousarray(values, np.float32)
         m, dim = values.shape
         if not digits:

@@ -21,8 +21,7 @@ TILE_COLUMNS, TILE_PRODUCTS = 2048, 1 << 21
 PANEL_TOKENS = 4096
 """Query tokens, or those of one query, that the compiled kernel is given at a time."""
 FLOAT_BYTES = 1 << 20
-"""Query tokens, as bytes, up to which the compiled kernel multiplies floats: they stay in a core's second cache. More of
-them torch multiplies, about as fast."""
+"""Query tokens, as bytes, up to which the compiled kernel multiplies floats: they stay in a core's second cache."""
 MOST = 0.25
 """Share of the pairs up to which they are scored one query at a time; beyond it all are, at once."""
 MOST_COMPILED = 0.5
