@@ -46,8 +46,7 @@ def receipts(
         batch_format="pyarrow",
         num_cpus=pools.encode_cpus,
         num_gpus=pools.encode_gpus,
-        max_concurrency=AT_ONCE,
-        compute=ray.data.ActorPoolStrategy(size=pools.encode_actors),
+        compute=ray.data.ActorPoolStrategy(size=pools.encode_actors, max_concurrent_calls_per_actor=AT_ONCE),
     )
     try:
         for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):

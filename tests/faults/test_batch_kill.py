@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from asking import ask, files, filled, questions, segments
-from jobs import actor_processes, as_json, run, start, wait_for
+from ingesting import without_ray
+from jobs import actor_processes, run, start, wait_for
 from killing import run_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
@@ -25,14 +26,16 @@ def clean(tmp_path_factory, tiny_encoder) -> tuple[tuple[str, ...], Path]:
     ask(folder / "asked.parquet", questions(10 * PARTS - 3))
     words = (f"lake={folder}/lake", f"encoder={tiny_encoder}", f"queries={folder}/asked.parquet", "part_queries=10",
              "cluster.encode_threads=1")  # fmt: skip
-    code, summary = as_json("search", *words, f"out={folder}/out")
-    assert (code, summary["parts"], summary["failures"]) == (3, PARTS, 7)
+    with without_ray():
+        summary = run("search", *words, f"out={folder}/out")
+    assert (summary["parts"], summary["failures"]) == (PARTS, 7)
     return words, folder / "out"
 
 
 def finished(words, out: Path, reference: Path) -> dict:
     """What the next run says; it must leave what an undisturbed one does."""
-    summary = run("search", *words, f"out={out}")
+    with without_ray():
+        summary = run("search", *words, f"out={out}")
     assert files(out) == files(reference)
     assert [path.name for path in out.iterdir() if path.is_dir()] == []
     return summary
