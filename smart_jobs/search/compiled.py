@@ -66,7 +66,7 @@ class Kernel:
         self._process = os.getpid()
 
     def panel(self, values: np.ndarray, digits: int) -> Panel:
-        """Query tokens (m, d) float32: in `digits` digits, 1 ... 3, that `products.split` gives, or 0 for floats."""
+        """Query tokens (m, d) float32: in `digits` digits, 1 or 3, that `products.split` gives, or 0 for floats."""
         values = np.ascontiguousarray(values, np.float32)
         m, dim = values.shape
         if not digits:

@@ -1,6 +1,6 @@
 /* The best inner product of each document's tokens with each query token, straight from stored int8 codes.
 
-A query token is a fixed-point number in up to three digits of base 256 (products.py). Its columns are packed once, 16
+A query token is a fixed-point number in one or three digits of base 256 (products.py). Its columns are packed once, 16
 tokens and one digit to a tile: for every 4 dimensions the 4 bytes of token 0, of token 1, ... of token 15, which is what
 both a tile of AMX and a register of VNNI multiply. Documents are taken as they lie, 32 rows at a time; what is read past
 a row's end meets zeros.
@@ -131,7 +131,6 @@ typedef struct Put {
     }
 PUT(put1, 1, 1)
 PUT(put1by2, 1, 2)
-PUT(put2, 2, 1)
 PUT(put3, 3, 1)
 
 /* What a block of ROWS rows is multiplied as: 64 dimensions from `a` on, of rows `stride` bytes apart, the next 64 `step`
@@ -341,7 +340,7 @@ BASE static int part_of(int path, const int8_t *codes, int64_t rows, int64_t w, 
                     block.c = sums[odd];
                     multiply[together * digits - 1](&block, panel + g * digits * size);
                     if (block.ahead) block.ahead += deep * block.lines;
-                    put = (Put){together == 2 ? put1by2 : digits == 1 ? put1 : digits == 2 ? put2 : put3,
+                    put = (Put){together == 2 ? put1by2 : digits == 1 ? put1 : put3,
                                 sums[odd], 0, n, here.row, width, factors + here.row, starts + here.document, ends + here.document,
                                 best + (here.document - first) * width + g * COLUMNS};
                     for (int64_t i = 0; i < documents; i++) _mm_prefetch(put.best + i * width, _MM_HINT_T0);

@@ -1,6 +1,5 @@
 """The ingest job over real files, on a real local Ray, with a tiny random encoder."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,6 @@ import torch
 import transformers
 from comparing import assert_same, rows, tables_of
 from deltalake import write_deltalake
-from fixtures import FIXTURES, needs_fixtures
-from hostile_pdfs import HOSTILE
 from jobs import run, write_corpus
 
 from smart_jobs import schema
@@ -112,50 +109,6 @@ def test_a_file_that_goes_bad_keeps_its_last_good_version(tmp_path, tiny_encoder
     assert summary["failed_by_reason"] == {"damaged": 1}
     assert [row["text"] for row in rows(tables_of(lake), schema.POOLED)] == ["Still here."]
     assert ingest(source, lake, tiny_encoder)["failures"] == 0
-
-
-@pytest.mark.ray
-@needs_fixtures
-def test_good_and_hostile_pdfs_in_one_ingest(tmp_path, tiny_encoder, cluster):
-    """20 good PDFs, every hostile one and an empty file: each page with text is there, each reject has its reason."""
-    source, lake = tmp_path / "docs", tmp_path / "lake"
-    shutil.copytree(FIXTURES / "pdf" / "hostile", source / "hostile")
-    (source / "good").mkdir()
-    for path in sorted((FIXTURES / "pdf" / "good").glob("*.pdf"), key=lambda p: p.stat().st_size)[:20]:
-        shutil.copy(path, source / "good")
-    (source / "empty.pdf").write_bytes(b"")
-    summary = ingest(source, lake, tiny_encoder)
-    tables = tables_of(lake)
-    pages, empty, reasons = found(tables, source)
-    for name, expected in HOSTILE.items():
-        uri = str(source / "hostile" / name)
-        if isinstance(expected, str):
-            assert (reasons.get(uri), pages.get(uri), empty.get(uri)) == (expected, None, None), name
-        else:
-            assert (pages.get(uri, 0), empty.get(uri, 0), reasons.get(uri)) == (*expected, None), name
-    assert reasons[str(source / "empty.pdf")] == "empty_file"
-    for path in (source / "good").glob("*.pdf"):
-        with pymupdf.open(path) as document:
-            with_text = sum(bool(page.get_text("words")) for page in document)
-            assert (pages.get(str(path), 0), empty.get(str(path), 0)) == (with_text, len(document) - with_text), path
-    assert summary["failures"] == sum(empty.values()) + len(reasons)
-
-
-def found(tables, source: Path) -> tuple[dict[str, int], dict[str, int], dict[str, str]]:
-    """By URI: pages with segments, pages recorded as empty, and the reason of a whole asset's failure."""
-    pages: dict[str, set[int]] = {}
-    for row in rows(tables, schema.POOLED):
-        pages.setdefault(row["uri"], set()).add(row["page"])
-    empty: dict[str, int] = {}
-    reasons: dict[str, str] = {}
-    for row in rows(tables, schema.FAILURES):
-        if row["ordinal"] is None:
-            assert row["uri"] not in reasons
-            reasons[row["uri"]] = row["reason"]
-        else:
-            assert row["reason"] == "empty", row
-            empty[row["uri"]] = empty.get(row["uri"], 0) + 1
-    return {uri: len(numbers) for uri, numbers in pages.items()}, empty, reasons
 
 
 def test_a_delta_table_is_a_source(tmp_path, tiny_encoder, in_process):

@@ -1,4 +1,4 @@
-"""Documents, images, videos and rows with pictures in one real ingest, against decoding and encoding them alone."""
+"""Documents, images, videos and rows with pictures in one ingest, against decoding and encoding them alone."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.keys import Cut
 from smart_jobs.records import Segment
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
+pytestmark = pytest.mark.usefixtures("module_in_process")
 
 SEEN = tiny_vl.sampling("qwen3_vl")
 
