@@ -1,6 +1,6 @@
 """Whether decoding keeps an encoder fed: the whole pipeline beside its slower stage alone.
 
-    python -m tests.bench.feeding [--pages 240]
+    python -m tests.bench.feeding [--pages 800]
 
 Real decoding, of PDF pages drawn at a model's budget, in the decode actors of a real run; in the place of the model
 an actor that takes a fixed time for each page, then writes its states as any other. The time is twice, then half of
@@ -67,7 +67,7 @@ def spend(unit: pa.Table, tables: layout.EncoderTables, run_id: str, seconds: fl
 def main() -> None:
     """Both regimes, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pages", type=int, default=240)
+    parser.add_argument("--pages", type=int, default=800)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = write(Path(folder) / "docs", options.pages)
