@@ -1,8 +1,10 @@
 """The words of the system as types, their ids, and the errors that a user may see."""
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -72,6 +74,15 @@ def _digest(*parts: str, size: int) -> bytes:
         data = part.encode("utf-8", "surrogatepass")
         state.update(len(data).to_bytes(8, "little") + data)
     return state.digest()
+
+
+def dated_id(now: datetime | None = None) -> str:
+    """The id of a run or an index: UTC to the millisecond and three random bytes, so that ids sort by time.
+
+    By seconds alone, two of one second would be in either order, and which row is an asset's newest left to chance.
+    """
+    now = now or datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{secrets.token_hex(3)}"
 
 
 def text_digest(*parts: str) -> str:

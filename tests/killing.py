@@ -1,6 +1,8 @@
 """A job of its own process that ends itself with SIGKILL at a step: of the commit protocol, or of an evaluation.
 
 python -m killing VERB STEP TIMES key=value …
+
+The steps are the driver's, so it goes without Ray; what Ray's actors do behind a killed driver is in test_kill.py.
 """
 
 import os
@@ -41,6 +43,7 @@ def run_until(verb: str, step: str, times: int, words: Sequence[str]) -> int:
 
 def main(verb: str, step: str, times: str, *words: str) -> None:
     """The process that is killed."""
+    from ingesting import without_ray
     from jobs import FLOWS
 
     from smart_jobs import config
@@ -54,7 +57,8 @@ def main(verb: str, step: str, times: str, *words: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     model, flow = FLOWS[verb]
-    flow(config.load(model, verb, words), reached)
+    with without_ray():
+        flow(config.load(model, verb, words), reached)
 
 
 if __name__ == "__main__":

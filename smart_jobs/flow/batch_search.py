@@ -2,12 +2,10 @@
 
 import io
 import json
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -23,7 +21,7 @@ from smart_jobs.lake import layout
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.lease import passed_over
 from smart_jobs.lake.rows import Scanned
-from smart_jobs.records import JobError
+from smart_jobs.records import JobError, dated_id
 from smart_jobs.search import ann, opened
 from smart_jobs.search.opened import Opened
 from smart_jobs.settings import Search
@@ -168,9 +166,8 @@ def _answer(work: Work, seconds: dict[str, float], reached: Callable[[str], None
 
 
 def _order(work: Work) -> Order:
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     lake = work.tables.lake
-    run = Run(run_id, lake.uri, lake.id, work.tables.spec, work.job.encoder, batch_part.UNIT_TOKENS,
+    run = Run(dated_id(), lake.uri, lake.id, work.tables.spec, work.job.encoder, batch_part.UNIT_TOKENS,
               batch_part.BATCH_TOKENS, work.plan.threads or 1, work.job.decode)  # fmt: skip
     return Order(run, work.out, work.plan)
 

@@ -1,9 +1,7 @@
 """A suite -> its tasks' queries and candidates in the evaluation lake -> exact scores -> measures, in tables."""
 
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from smart_jobs import codec, progress, storage
@@ -23,7 +21,7 @@ from smart_jobs.flow.task_scoring import Ground
 from smart_jobs.lake import inventory, layout
 from smart_jobs.lake.layout import EncoderTables, Lake
 from smart_jobs.lake.lease import passed_over
-from smart_jobs.records import Codec, JobError
+from smart_jobs.records import Codec, JobError, dated_id
 from smart_jobs.search.hybrid import Weights
 from smart_jobs.settings import Evaluate
 
@@ -141,7 +139,7 @@ def _held(job: Evaluate, suite: Suite, lake: Lake, ground: Ground, view: View, e
     }
     return Run(
         lake,
-        f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        dated_id(),
         suite.name,
         tables.spec,
         Weights(job.lambda_pooled, job.lambda_late),

@@ -1,8 +1,6 @@
 """What an index job works on, and what it makes of it."""
 
-import secrets
 from dataclasses import dataclass
-from datetime import datetime
 
 import faiss
 
@@ -70,8 +68,3 @@ class Made:
     action: str
     added: int = 0
     removed: int = 0
-
-
-def new_id(now: datetime) -> str:
-    """An id that sorts by time."""
-    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"

@@ -11,13 +11,13 @@ import faiss
 
 from smart_jobs import progress, storage
 from smart_jobs.flow import index_parts, locate, measuring, updating
-from smart_jobs.flow.index_work import Made, Work, new_id
+from smart_jobs.flow.index_work import Made, Work
 from smart_jobs.flow.measuring import Measured, Subject
 from smart_jobs.index import build, manifest, steps
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Training
 from smart_jobs.lake import layout
 from smart_jobs.lake.lease import passed_over
-from smart_jobs.records import JobError
+from smart_jobs.records import JobError, dated_id
 from smart_jobs.search import ann
 from smart_jobs.settings import IndexJob
 
@@ -89,7 +89,7 @@ def _manifest(work: Work, index: faiss.Index, measured: Measured, seconds: float
     now, pins, spec = datetime.now(UTC), work.pins(), work.tables.spec
     rows = build.training_rows(work.plan.factory, index.ntotal, spec.dim)
     return Manifest(
-        index_id=new_id(now),
+        index_id=dated_id(now),
         encoder=spec.full_name,
         spec=spec.digest,
         factory=work.plan.factory,
@@ -135,7 +135,7 @@ def _measured(work: Work, made: Made, nprobe: int, candidates: int | None) -> Ma
     if isinstance(made.index, faiss.IndexIVF):
         made.index.nprobe = nprobe
     update = {"nprobe": nprobe, "candidates": candidates, "stage_one": measured.stage_one, "created_at": now,
-              "recall_at_10": measured.first, "index_id": new_id(now)}  # fmt: skip
+              "recall_at_10": measured.first, "index_id": dated_id(now)}  # fmt: skip
     action = "tuned" if made.action == "unchanged" else made.action
     return Made(made.manifest.model_copy(update=update), made.index, action, made.added, made.removed)
 

@@ -6,12 +6,12 @@ import faiss
 import numpy as np
 
 from smart_jobs import progress
-from smart_jobs.flow.index_work import Made, Work, new_id
+from smart_jobs.flow.index_work import Made, Work
 from smart_jobs.index import build, manifest, rebuilding, refresh, training
 from smart_jobs.index.difference import Difference
 from smart_jobs.index.manifest import Manifest, Training
 from smart_jobs.lake import matrices
-from smart_jobs.records import JobError
+from smart_jobs.records import JobError, dated_id
 
 
 def changed(work: Work) -> Made | None:
@@ -84,7 +84,7 @@ def _added(work: Work, changed: Difference) -> tuple[np.ndarray, np.ndarray]:
 
 def _updated(work: Work, old: Manifest, index: faiss.Index, since: Training, changed: Difference) -> Made:
     now = datetime.now(UTC)
-    made, _ = refresh.again(old, index, work.pins(), since, new_id(now))
+    made, _ = refresh.again(old, index, work.pins(), since, dated_id(now))
     lists = index.nlist if isinstance(index, faiss.IndexIVF) else 1
     searched = {"nprobe": min(lists, work.job.index.nprobe or old.nprobe), "rerank": work.job.index.rerank}
     made = made.model_copy(update={"created_at": now, **searched})

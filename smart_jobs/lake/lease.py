@@ -8,7 +8,6 @@ its heartbeat has stood still for `DEAD_AFTER` seconds of watching.
 import contextlib
 import json
 import os
-import secrets
 import socket
 import threading
 import time
@@ -26,7 +25,7 @@ from smart_jobs import schema, storage
 from smart_jobs.lake import layout, libraries, table
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.table import Change
-from smart_jobs.records import JobError
+from smart_jobs.records import JobError, dated_id
 
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER = 15.0
@@ -102,7 +101,7 @@ def _beat(uri: str, stop: threading.Event) -> None:
 
 def _claim(tables: EncoderTables, job: str, deadline: float) -> Lease:
     app = f"lease/{tables.spec.digest}"
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    run_id = dated_id()
     while True:
         runs = table.open_table(tables.table_uri(schema.RUNS))
         holder = _holder(runs, tables.spec.digest)

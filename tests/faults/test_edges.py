@@ -15,7 +15,6 @@ from killing import STEPS, ingest_until
 from smart_jobs import schema
 from smart_jobs.lake import table
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
 LONG, MANY = 400, 2000
 """Pages of the one long document, and documents of one page."""
 TWICE = ("hidden_states committed", "failures committed", "pooled committed")

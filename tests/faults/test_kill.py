@@ -66,7 +66,8 @@ def test_driver_killed_at_a_random_moment(tmp_path, source, clean, tiny_encoder,
     assert_same(lake, clean)
 
 
-@pytest.mark.parametrize("stage", [pytest.param("DecodeActor", marks=pytest.mark.slow), "EncodeActor"])
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["DecodeActor", "EncodeActor"])
 def test_an_actor_killed_in_the_middle_of_a_unit(tmp_path, source, clean, tiny_encoder, stage):
     """What it had in hand is done again by a fresh actor: nothing lost, nothing doubled."""
     lake = tmp_path / "lake"

@@ -210,6 +210,7 @@ def work(order: str) -> None:
     made.part(part)
 
 
+@pytest.mark.slow
 def test_a_query_that_kills_its_workers_is_found_and_the_others_are_answered(tmp_path, lake, tiny_encoder):
     rows = [{"id": str(n), "text": POISON if n == 2 else f"a river {n}"} for n in range(4)]
     asked = job(lake, tiny_encoder, ask(tmp_path / "asked.jsonl", rows), tmp_path / "out")

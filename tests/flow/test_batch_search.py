@@ -167,6 +167,7 @@ def test_the_command_and_what_it_prints(tmp_path, lake, monkeypatch):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_answers_on_an_object_store_are_those_of_a_disk(tmp_path, lake, bucket, in_process):
     """Also when a part is missing. The first from a Ray of its own, which has the store's environment."""
     ask(tmp_path / "asked.parquet", questions(25))

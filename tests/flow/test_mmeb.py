@@ -24,7 +24,7 @@ from smart_jobs.evaluate.mmeb import definition, suite
 from smart_jobs.lake import layout, table
 from smart_jobs.lake.reader import StatesReader
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]  # the first of each profile encodes everything
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]  # the first of each profile encodes all
 LABELS = Path(definition.__file__).parents[3] / "conf" / "suite" / "mmeb_v2" / "labels"
 CLOSE = 1e-5
 """How far float32 may be from float64."""
@@ -40,7 +40,7 @@ def benchmark(tmp_path_factory):
 
 @pytest.fixture(
     scope="module",
-    params=[("qwen", "qwen3_vl"), pytest.param(("vlm2vec", "vlm2vec"), marks=pytest.mark.slow)],
+    params=[("qwen", "qwen3_vl"), ("vlm2vec", "vlm2vec")],
     ids=lambda pair: pair[0],
 )
 def evaluated(request, tmp_path_factory, benchmark):

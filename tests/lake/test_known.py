@@ -1,6 +1,7 @@
 """What is left to do: against a naive reading of the same rows, and case by case."""
 
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -10,7 +11,7 @@ from lake_making import Doc, Run, decode, failure_row, make_committer, make_rece
 
 from smart_jobs import schema
 from smart_jobs.lake import known, layout, table
-from smart_jobs.records import MAX_ATTEMPTS, RETRIED, Planned
+from smart_jobs.records import MAX_ATTEMPTS, RETRIED, Planned, dated_id
 
 NOTHING = schema.POOLED.columns.empty_table()
 
@@ -23,6 +24,16 @@ def tables(tmp_path):
 def planned(tables, *docs, waiting=NOTHING, again=None):
     have = known.load(tables, waiting, again or known.passing(()))
     return list(known.plan([doc.asset for doc in docs], have))
+
+
+def test_ids_of_one_second_sort_by_time_and_behind_those_of_older_releases():
+    begin = datetime(2026, 12, 1, 2, 3, 4, tzinfo=UTC)
+    later = [begin + timedelta(milliseconds=n) for n in (0, 1, 20, 300, 999, 1000)]
+    for _ in range(20):
+        ids = [dated_id(now) for now in later]
+        assert ids == sorted(ids)
+        assert min(ids) > "20261201T020304-ffffff"
+    assert len({dated_id(begin) for _ in range(100)}) == 100
 
 
 def record(tables, *rows):

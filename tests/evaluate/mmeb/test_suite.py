@@ -92,6 +92,7 @@ STORED = (
 )
 
 
+@pytest.mark.slow
 def test_in_a_store_it_is_the_same(tmp_path, bucket):
     definition = mmeb_making.make(tmp_path, broken=False)
     local = suite.opened(Suite(name="mmeb_v2", path=str(tmp_path), definition=definition, tasks=STORED), "qwen3_vl")
