@@ -1,10 +1,11 @@
 """A job of its own process that ends itself with SIGKILL at a step: of the commit protocol, or of an evaluation.
 
-python -m killing VERB STEP TIMES key=value …
+python -m killing VERB STEP TIMES RAY key=value …
 
-The steps are the driver's, so it goes without Ray; what Ray's actors do behind a killed driver is in test_kill.py.
+The steps are the driver's, so it goes without Ray unless RAY is "ray": then its actors go on behind it for a while.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -28,20 +29,20 @@ STEPS = (
 """Every step of an ingest that new assets go through, in the order in which it first reaches them."""
 
 
-def ingest_until(step: str, times: int, words: Sequence[str]) -> int:
+def ingest_until(step: str, times: int, words: Sequence[str], *, ray: bool = False) -> int:
     """Run an ingest that kills itself when `step` is reached for the `times`-th time; its exit code."""
-    return run_until("ingest", step, times, words)
+    return run_until("ingest", step, times, words, ray=ray)
 
 
-def run_until(verb: str, step: str, times: int, words: Sequence[str]) -> int:
+def run_until(verb: str, step: str, times: int, words: Sequence[str], *, ray: bool = False) -> int:
     """The same of any job in `jobs.FLOWS` that tells its steps."""
-    process = popen(["-m", "killing", verb, step, str(times), *words])
+    process = popen(["-m", "killing", verb, step, str(times), "ray" if ray else "alone", *words])
     _, errors = process.communicate(timeout=240)
     assert process.returncode in (0, -signal.SIGKILL), errors[-2000:]
     return process.returncode
 
 
-def main(verb: str, step: str, times: str, *words: str) -> None:
+def main(verb: str, step: str, times: str, ray: str, *words: str) -> None:
     """The process that is killed."""
     from ingesting import without_ray
     from jobs import FLOWS
@@ -57,7 +58,7 @@ def main(verb: str, step: str, times: str, *words: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     model, flow = FLOWS[verb]
-    with without_ray():
+    with contextlib.nullcontext() if ray == "ray" else without_ray():
         flow(config.load(model, verb, words), reached)
 
 
