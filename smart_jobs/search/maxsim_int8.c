@@ -152,82 +152,45 @@ typedef struct {
         for (int64_t line = 0; line < (block)->lines; line++)                \
             _mm_prefetch((block)->ahead + ((k) * (block)->lines + line * 64), _MM_HINT_T1)
 
-/* Two tiles of rows by 3, 2 or 1 of columns. A tile's product takes 16 cycles, a tile from the first cache 8. */
-WITH_AMX static void amx3(const Block *block, const uint8_t *b) {
-    const int8_t *a = block->a;
-    const int64_t stride = block->stride, each = ROWS / (block->deep / STEP) + 1;
-    const int64_t size = COLUMNS * block->deep;
-    WRITTEN();
-    _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5);
-    for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {
-        FETCH(block, k);
-        block->before->some(block->before, each);
-        _tile_loadd(6, a, stride);
-        _tile_loadd(7, b, 64);
-        _tile_dpbssd(0, 6, 7);
-        _tile_loadd(6, a + 16 * stride, stride);
-        _tile_dpbssd(3, 6, 7);
-        _tile_loadd(7, b + size, 64);
-        _tile_dpbssd(4, 6, 7);
-        _tile_loadd(6, a, stride);
-        _tile_dpbssd(1, 6, 7);
-        _tile_loadd(7, b + 2 * size, 64);
-        _tile_dpbssd(2, 6, 7);
-        _tile_loadd(6, a + 16 * stride, stride);
-        _tile_dpbssd(5, 6, 7);
+/* Two tiles of rows by 3, 2 or 1 of columns. A tile's product takes 16 cycles, a tile from the first cache 8: with three
+the rows' are loaded twice, as six sums leave two tiles. */
+#define AMX_BY(n, zeros, products, stores)                                                        \
+    WITH_AMX static void amx##n(const Block *block, const uint8_t *b) {                           \
+        const int8_t *a = block->a;                                                               \
+        const int64_t stride = block->stride, each = ROWS / (block->deep / STEP) + 1;             \
+        const int64_t size = COLUMNS * block->deep;                                               \
+        (void)size; /* of one tile of columns there is no next */                                 \
+        WRITTEN();                                                                                \
+        zeros;                                                                                    \
+        for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {            \
+            FETCH(block, k);                                                                      \
+            block->before->some(block->before, each);                                             \
+            products;                                                                             \
+        }                                                                                         \
+        int32_t *c = block->c;                                                                    \
+        stores;                                                                                   \
     }
-    int32_t *c = block->c;
-    _tile_stored(0, c + 0, 64);
-    _tile_stored(3, c + 256, 64);
-    _tile_stored(1, c + 512, 64);
-    _tile_stored(4, c + 768, 64);
-    _tile_stored(2, c + 1024, 64);
-    _tile_stored(5, c + 1280, 64);
-}
-
-WITH_AMX static void amx2(const Block *block, const uint8_t *b) {
-    const int8_t *a = block->a;
-    const int64_t stride = block->stride, each = ROWS / (block->deep / STEP) + 1;
-    const int64_t size = COLUMNS * block->deep;
-    WRITTEN();
-    _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
-    for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {
-        FETCH(block, k);
-        block->before->some(block->before, each);
-        _tile_loadd(4, a, stride);
-        _tile_loadd(6, b, 64);
-        _tile_dpbssd(0, 4, 6);
-        _tile_loadd(5, a + 16 * stride, stride);
-        _tile_dpbssd(1, 5, 6);
-        _tile_loadd(7, b + size, 64);
-        _tile_dpbssd(2, 4, 7);
-        _tile_dpbssd(3, 5, 7);
-    }
-    int32_t *c = block->c;
-    _tile_stored(0, c + 0, 64);
-    _tile_stored(1, c + 256, 64);
-    _tile_stored(2, c + 512, 64);
-    _tile_stored(3, c + 768, 64);
-}
-
-WITH_AMX static void amx1(const Block *block, const uint8_t *b) {
-    const int8_t *a = block->a;
-    const int64_t stride = block->stride, each = ROWS / (block->deep / STEP) + 1;
-    WRITTEN();
-    _tile_zero(0); _tile_zero(1);
-    for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {
-        FETCH(block, k);
-        block->before->some(block->before, each);
-        _tile_loadd(4, a, stride);
-        _tile_loadd(6, b, 64);
-        _tile_dpbssd(0, 4, 6);
-        _tile_loadd(5, a + 16 * stride, stride);
-        _tile_dpbssd(1, 5, 6);
-    }
-    int32_t *c = block->c;
-    _tile_stored(0, c + 0, 64);
-    _tile_stored(1, c + 256, 64);
-}
+#define ROWS_A(tile) _tile_loadd(tile, a, stride)
+#define ROWS_B(tile) _tile_loadd(tile, a + 16 * stride, stride)
+#define STORED(tile, place) _tile_stored(tile, c + (place) * 256, 64)
+#define ZERO2(i, j) _tile_zero(i); _tile_zero(j)
+AMX_BY(1, ZERO2(0, 1),
+       ROWS_A(4); _tile_loadd(6, b, 64); _tile_dpbssd(0, 4, 6);
+       ROWS_B(5); _tile_dpbssd(1, 5, 6),
+       STORED(0, 0); STORED(1, 1))
+AMX_BY(2, ZERO2(0, 1); ZERO2(2, 3),
+       ROWS_A(4); _tile_loadd(6, b, 64); _tile_dpbssd(0, 4, 6);
+       ROWS_B(5); _tile_dpbssd(1, 5, 6);
+       _tile_loadd(7, b + size, 64); _tile_dpbssd(2, 4, 7); _tile_dpbssd(3, 5, 7),
+       STORED(0, 0); STORED(1, 1); STORED(2, 2); STORED(3, 3))
+AMX_BY(3, ZERO2(0, 1); ZERO2(2, 3); ZERO2(4, 5),
+       ROWS_A(6); _tile_loadd(7, b, 64); _tile_dpbssd(0, 6, 7);
+       ROWS_B(6); _tile_dpbssd(3, 6, 7);
+       _tile_loadd(7, b + size, 64); _tile_dpbssd(4, 6, 7);
+       ROWS_A(6); _tile_dpbssd(1, 6, 7);
+       _tile_loadd(7, b + 2 * size, 64); _tile_dpbssd(2, 6, 7);
+       ROWS_B(6); _tile_dpbssd(5, 6, 7),
+       STORED(0, 0); STORED(3, 1); STORED(1, 2); STORED(4, 3); STORED(2, 4); STORED(5, 5))
 
 /* All eight tiles are 16 rows of 64 bytes. Constant: GCC's intrinsic does not say that it reads more than a pointer. */
 WITH_AMX static void amx_begin(void) {
