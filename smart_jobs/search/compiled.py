@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("maxsim_int8.c", "maxsim_float32.c", "maxsim.h"))
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("maxsim_int8.c", "maxsim_float.c", "maxsim.h"))
 FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fopenmp", "-fPIC", "-shared")
 """OpenMP: the threads are then torch's own, which after its products spin for a while on the cores that others want."""
 COMPILERS, SECONDS = ("cc", "gcc", "clang"), 120
@@ -88,8 +88,9 @@ class Kernel:
         """(n, m) float32: the best product of each document's tokens with each query token, in steps of the query.
 
         Document i is rows starts[i] ... ends[i], int64, at least one, of `codes` (rows, w) int8, w ≥ d, times `factors`
-        (rows,) float32; or of `codes` (rows, d) float32 and nothing else. On torch's number of threads, each with
-        documents of its own, so that the result does not depend on it. Raises MemoryError.
+        (rows,) float32; or of `codes` (rows, d) and nothing else: float32, or the bits of bf16 as uint16, which count
+        as rows of norm 1. On torch's number of threads, each with documents of its own, so that the result does not
+        depend on it. Raises MemoryError.
         """
         codes, factors = np.ascontiguousarray(codes), np.ascontiguousarray(factors, np.float32)
         starts, ends = (np.ascontiguousarray(bounds, np.int64) for bounds in (starts, ends))
@@ -108,7 +109,8 @@ class Kernel:
             given = panel.path, _at(codes), rows, width, _at(factors)
             failed = self._library.smart_jobs_best_int8(*parts, *given, *asked, panel.digits, _at(best))
         else:
-            failed = self._library.smart_jobs_best_float32(*parts, _at(codes), rows, *asked, _at(best))
+            half = int(codes.dtype == np.uint16)
+            failed = self._library.smart_jobs_best_float(*parts, half, _at(codes), rows, *asked, _at(best))
         if failed:
             raise MemoryError("no memory for a block of document tokens")
         return best[:, :m]

@@ -18,10 +18,10 @@ TILE_BYTES, TILE_TOKENS = 4 << 20, 4096
 """What is multiplied at a time of the documents: bytes as they enter the product, and tokens."""
 TILE_COLUMNS, TILE_PRODUCTS = 2048, 1 << 21
 """What of the queries, in columns of the product, or one query; and the most products, whose 8 MiB stay in a cache."""
-PANEL_TOKENS = 4096
-"""Query tokens, or those of one query, that the compiled kernel is given at a time."""
-FLOAT_BYTES = 1 << 20
-"""Query tokens, as bytes, up to which the compiled kernel multiplies floats: they stay in a core's second cache."""
+PANEL_TOKENS, PANEL_BYTES = 4096, 4 << 20
+"""Query tokens, and of floats bytes of them, or those of one query, that the compiled kernel is given at a time."""
+FLOATS: dict[Codec, str] = {"float32": "<f4", "bf16": "<u2"}
+"""As what the compiled kernel takes them."""
 MOST = 0.25
 """Share of the pairs up to which they are scored one query at a time; beyond it all are, at once."""
 MOST_COMPILED = 0.5
@@ -43,10 +43,11 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
     them: what a float32 product with the decoded states gives, within its rounding. Where the codec stores integers, or
     with `exact`, a score is the same to the bit in whatever company it is computed; where it stores integers, one digit
     of the query instead of three is an approximation that is off by no more than `slack`. Documents are read once,
-    by the compiled kernel once for each 4,096 query tokens; besides the result some 25 MB are held, the queries' digits
-    (8 bytes an element where floats are `exact`), and what one document or query longer than a tile takes.
+    by the compiled kernel once for each 4,096 query tokens, or 4 MiB of them where states are floats; besides the
+    result some 25 MB are held, the queries' digits (8 bytes an element where floats are `exact`), and what one document
+    or query longer than a tile takes.
     """
-    if kernel := _kernel(queries, documents.codec, exact=exact):
+    if kernel := _kernel(documents.codec, exact=exact):
         return _compiled(kernel, queries, documents, np.arange(len(documents.offsets) - 1), digits)
     result = np.empty((len(queries.offsets) - 1, len(documents.offsets) - 1), np.float32)
     blocks = [_Asked.of(queries, first, last, documents.codec, digits, exact=exact)
@@ -68,10 +69,9 @@ def late(queries: Ragged, documents: Packed, digits: int = products.DIGITS, *, e
     return result
 
 
-def _kernel(queries: Ragged, kind: Codec, *, exact: bool) -> compiled.Kernel | None:
-    """What scores these queries with documents stored as `kind`, if not torch."""
-    fits = products.as_integers(kind) or (not exact and queries.values.nbytes <= FLOAT_BYTES)
-    return products.kernel(kind) if fits else None
+def _kernel(kind: Codec, *, exact: bool) -> compiled.Kernel | None:
+    """What scores documents stored as `kind`, if not torch."""
+    return None if exact and not products.as_integers(kind) else products.kernel(kind)
 
 
 def _compiled(
@@ -84,8 +84,9 @@ def _compiled(
     result = np.empty((len(queries.offsets) - 1, len(which)), np.float32)
     starts, ends = documents.offsets[which], documents.offsets[which + 1]
     whole = products.as_integers(documents.codec)
-    size = 0 if documents.codec in ("int8", "float32") else documents.dim * (1 if whole else 4)  # a token unpacked
-    for first, last in runs(queries.offsets, PANEL_TOKENS):
+    size = documents.dim if documents.codec in ("int4", "binary") else 0  # of a token that is unpacked
+    most = PANEL_TOKENS if whole else max(1, PANEL_BYTES // (4 * documents.dim))
+    for first, last in runs(queries.offsets, most):
         bounds = queries.offsets[first : last + 1]
         panel = kernel.panel(queries.values[bounds[0] : bounds[-1]], digits if whole else 0)
         sums = 8 * 4 * len(panel.steps)  # counted eight times, so that they stay in a cache until their means are taken
@@ -95,7 +96,7 @@ def _compiled(
             if size:
                 part = documents.take(which[begin:end])
                 low, high = part.offsets[:-1], part.offsets[1:]
-            values = (codec.integers if whole else products.floats)(part.rows, part.codec)
+            values = codec.integers(part.rows, part.codec) if whole else part.rows.view(FLOATS[part.codec])
             best = kernel.best(panel, values, part.factors, low, high)
             result[first:last, begin:end] = _means(best, panel.steps, bounds)
     return result
@@ -110,7 +111,7 @@ def late_where(
     codes are unpacked.
     """
     found = np.zeros(wanted.shape, np.float32)
-    kernel = _kernel(queries, documents.codec, exact=exact)
+    kernel = _kernel(documents.codec, exact=exact)
     alone = kernel is not None and len(wanted) == 1
     if not alone and wanted.mean() > (MOST_COMPILED if kernel else MOST):
         return late(queries, documents, digits, exact=exact)
@@ -118,7 +119,6 @@ def late_where(
         begin, end = queries.offsets[row], queries.offsets[row + 1]
         one = Ragged(queries.values[begin:end], np.array([0, end - begin]))
         which = np.flatnonzero(wanted[row])
-        kernel = _kernel(one, documents.codec, exact=exact)
         found[row, which] = (
             _compiled(kernel, one, documents, which, digits)
             if kernel

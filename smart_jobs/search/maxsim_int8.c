@@ -153,7 +153,7 @@ typedef struct {
             _mm_prefetch((block)->ahead + ((k) * (block)->lines + line * 64), _MM_HINT_T1)
 
 /* Two tiles of rows by 3, 2 or 1 of columns. A tile's product takes 16 cycles, a tile from the first cache 8: with three
-the rows' are loaded twice, as six sums leave two tiles. */
+two digits are loaded twice, as six sums leave two tiles. */
 #define AMX_BY(n, zeros, products, stores)                                                        \
     WITH_AMX static void amx##n(const Block *block, const uint8_t *b) {                           \
         const int8_t *a = block->a;                                                               \
@@ -172,6 +172,7 @@ the rows' are loaded twice, as six sums leave two tiles. */
     }
 #define ROWS_A(tile) _tile_loadd(tile, a, stride)
 #define ROWS_B(tile) _tile_loadd(tile, a + 16 * stride, stride)
+#define DIGIT(number) _tile_loadd(7, b + number * size, 64)
 #define STORED(tile, place) _tile_stored(tile, c + (place) * 256, 64)
 #define ZERO2(i, j) _tile_zero(i); _tile_zero(j)
 AMX_BY(1, ZERO2(0, 1),
@@ -184,12 +185,8 @@ AMX_BY(2, ZERO2(0, 1); ZERO2(2, 3),
        _tile_loadd(7, b + size, 64); _tile_dpbssd(2, 4, 7); _tile_dpbssd(3, 5, 7),
        STORED(0, 0); STORED(1, 1); STORED(2, 2); STORED(3, 3))
 AMX_BY(3, ZERO2(0, 1); ZERO2(2, 3); ZERO2(4, 5),
-       ROWS_A(6); _tile_loadd(7, b, 64); _tile_dpbssd(0, 6, 7);
-       ROWS_B(6); _tile_dpbssd(3, 6, 7);
-       _tile_loadd(7, b + size, 64); _tile_dpbssd(4, 6, 7);
-       ROWS_A(6); _tile_dpbssd(1, 6, 7);
-       _tile_loadd(7, b + 2 * size, 64); _tile_dpbssd(2, 6, 7);
-       ROWS_B(6); _tile_dpbssd(5, 6, 7),
+       ROWS_A(6); DIGIT(0); _tile_dpbssd(0, 6, 7); DIGIT(1); _tile_dpbssd(1, 6, 7); DIGIT(2); _tile_dpbssd(2, 6, 7);
+       ROWS_B(6); _tile_dpbssd(5, 6, 7); DIGIT(1); _tile_dpbssd(4, 6, 7); DIGIT(0); _tile_dpbssd(3, 6, 7),
        STORED(0, 0); STORED(3, 1); STORED(1, 2); STORED(4, 3); STORED(2, 4); STORED(5, 5))
 
 /* All eight tiles are 16 rows of 64 bytes. Constant: GCC's intrinsic does not say that it reads more than a pointer. */

@@ -7,11 +7,10 @@ C1: one query of 32 tokens against made-up ragged documents. C2: many queries ag
 spectrum that falls as hidden states' do, and each query's tokens lie near those of one document. C3: the best ten of
 SciFact abstracts by MiniLM with int8 states (a real spectrum), pruned and not. C4: 2,000 documents of some 300 tokens
 and 128 dimensions, one query at a time, beside maxsim-cpu where that is installed (`pip install maxsim-cpu`; its scores
-at 2,048 dimensions were wrong), whose scores are looked at first. All ways of a part run in turn; medians,
-and ratios within a repeat. Products of 2,048 x 2,048 numbers are timed in each repeat too: a share is the
-multiplications that the scores need (query tokens x document tokens x dimensions) by that rate; three digits multiply
-three times as much, which the share does not credit. What is marked * ran over a slice of the documents and is
-multiplied.
+at 2,048 dimensions were wrong), whose scores are looked at first. All ways of a part run in turn; medians, and ratios
+within a repeat. Products of 2,048 x 2,048 numbers are timed before and after each way: a share is the multiplications
+that the scores need (query tokens x document tokens x dimensions) by the rate of those two; three digits multiply three
+times as much, which the share does not credit. What is marked * ran over a slice of the documents and is multiplied.
 """
 
 import argparse
@@ -167,13 +166,28 @@ def einsum(queries: Sequence[torch.Tensor], documents: Sequence[torch.Tensor]) -
     return ((best * used[:, :, None]).sum(dim=1) / used.sum(dim=1)[:, None]).numpy()
 
 
-def probes(codes: np.ndarray) -> dict[str, float]:
-    """Multiplications a second of float32 and int8 products, and bytes a second of reading the codes and no more."""
+def probe(kind: str) -> float:
+    """Multiplications a second of a product of float32 or int8."""
     one = torch.randint(-127, 128, (SQUARE, SQUARE), dtype=torch.int8)
     real = one.float()
-    return {"float32": SQUARE**3 / seconds(lambda: real @ real)[0],
-            "int8": SQUARE**3 / seconds(lambda: torch._int_mm(one, one))[0],
-            "reading": codes.nbytes / seconds(torch.from_numpy(codes).amax)[0]}  # fmt: skip
+    return SQUARE**3 / seconds((lambda: real @ real) if kind == "float32" else (lambda: torch._int_mm(one, one)))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Seconds that a way took, the rate probed around it, and bytes a second of reading the codes and no more."""
+
+    seconds: float
+    rate: float
+    reading: float
+
+
+def run(way: Way, codes: np.ndarray) -> Run:
+    """One run of a way."""
+    before = probe(way.rate)
+    took = way.times * seconds(way.score)[0]
+    rate = statistics.harmonic_mean([before, probe(way.rate)])
+    return Run(took, rate, codes.nbytes / seconds(torch.from_numpy(codes).amax)[0])
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -188,27 +202,23 @@ def measured(title: str, ways: Sequence[Way], queries: Ragged, documents: Packed
     work = len(queries.values) * len(documents.rows) * documents.dim
     codes = documents.rows.reshape(-1)[: documents.rows.size // 8 * 8].view(np.int64)
     found = {way.name: way.score() for way in ways}
-    runs, rates = [], []
-    for _ in range(repeats):
-        rates.append(probes(codes))
-        runs.append({way.name: way.times * seconds(way.score)[0] for way in ways})
+    runs = [[run(way, codes) for way in ways] for _ in range(repeats)]
     print(f"\n{title}: {documents.dim} dimensions, {len(documents.rows):,} states, {work / 1e9:.1f} G multiplications; "
           f"{repeats} repeats, load {os.getloadavg()[0]:.1f}")  # fmt: skip
     for kind in ("float32", "int8"):
-        print(f"probed {kind}: " + spread([rate[kind] / 1e9 for rate in rates], "G multiplications a second"))
-    print("reading the codes: " + spread([rate["reading"] / 1e9 for rate in rates], "GB a second"))
+        rates = [each.rate / 1e9 for row in runs for way, each in zip(ways, row, strict=True) if way.rate == kind]
+        print(f"probed {kind}: " + spread(rates, "G multiplications a second"))
+    print("reading the codes: " + spread([each.reading / 1e9 for row in runs for each in row], "GB a second"))
     exact = found["ours, int8"]
-    for way in ways:
-        times = [run[way.name] for run in runs]
-        ratio = statistics.median(run[ways[0].name] / run[way.name] for run in runs)
-        share = statistics.median(work / run[way.name] / rate[way.rate] for run, rate in zip(runs, rates, strict=True))
-        read = statistics.median(
-            codes.nbytes / run[way.name] / rate["reading"] for run, rate in zip(runs, rates, strict=True)
-        )
+    for way, mine in zip(ways, zip(*runs, strict=True), strict=True):
+        ratio = statistics.median(row[0].seconds / each.seconds for row, each in zip(runs, mine, strict=True))
+        share = statistics.median(work / each.seconds / each.rate for each in mine)
+        read = statistics.median(codes.nbytes / each.seconds / each.reading for each in mine)
         n = found[way.name].shape[1]
         there = np.isfinite(found[way.name])
         off = np.abs(found[way.name] - exact[:, :n])[there].max()
-        print(f"{way.name:<36} {spread([1e3 * t for t in times], 'ms'):<40} {ratio:6.2f} times the reference's speed, "
+        times = spread([1e3 * each.seconds for each in mine], "ms")
+        print(f"{way.name:<36} {times:<40} {ratio:6.2f} times the reference's speed, "
               f"{share:.2f} of {way.rate}'s, {read:.2f} of reading's; off by {off:.1e}, top {TOP} the same for "
               f"{agreeing(found[way.name], exact[:, :n])} of {len(exact)}")  # fmt: skip
 

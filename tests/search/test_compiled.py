@@ -133,6 +133,32 @@ def test_floats_are_multiplied_to_their_rounding_and_the_same_in_any_company(ker
 
 
 @there
+@given(
+    st.integers(1, 40),
+    st.one_of(st.integers(1, 200), st.sampled_from([512, 2048])),
+    st.lists(st.integers(1, 100), min_size=1, max_size=20),
+    st.integers(0, 999),
+)
+@calm
+def test_halves_count_as_rows_of_norm_1_whatever_their_size(kernels, m, dim, lengths, seed):
+    random = np.random.default_rng(seed)
+    values, _, _, bounds = drawn(random, m, dim, 0, np.array(lengths), "any")
+    values = codec.unit(values)
+    sizes = 10.0 ** random.choice([-37, -12, 0, 12, 37], (bounds[-1, 1], 1))
+    rows = random.standard_normal((bounds[-1, 1], dim)) * sizes
+    rows[random.random(len(rows)) < 0.1] = 0
+    halves = torch.from_numpy(rows.astype(np.float32)).bfloat16().view(torch.int16).numpy().view(np.uint16)
+    floats = products.floats(halves.view(np.uint8), "bf16")
+    [kernel, *_] = kernels
+    panel = kernel.panel(values, 0)
+    found, wanted = (kernel.best(panel, each, rows[:0, 0], *bounds.T) for each in (halves, floats))
+    np.testing.assert_allclose(found, wanted, atol=1e-6, rtol=0)
+    one, [low, high] = random.integers(m), bounds[random.integers(len(bounds))]
+    alone = kernel.best(kernel.panel(values[one : one + 1], 0), halves[low:high].copy(), rows[:0, 0], [0], [high - low])
+    assert alone[0, 0] == found[np.flatnonzero(bounds[:, 0] == low)[0], one]
+
+
+@there
 @pytest.mark.parametrize("name", ["float32", "bf16"])
 def test_late_scores_of_floats_are_the_torch_path_s_to_rounding(name, monkeypatch):
     wanted = np.array([[False] * 4 + [True], [False] * 5, [True] + [False] * 4])
