@@ -234,7 +234,7 @@ VNNI_BY(2)
 VNNI_BY(3)
 
 /* Copy n rows of d codes, w bytes apart, to where their tiles lie one after the other: 64 dimensions of each of ROWS
-rows, then the next. For rows that are multiplied more than once: as they lie they may cross lines, and at a width of
+rows, then the next. For rows that are multiplied more than twice: as they lie they may cross lines, and at a width of
 2,048 they share two of the first cache's sets. The rest of a row's last 64 are zeros, rows past n what they were. */
 BASE static void gather(const int8_t *codes, int64_t w, int64_t n, int64_t d, int8_t *a) {
     for (int64_t r = 0; r < n; r++)
@@ -286,7 +286,7 @@ BASE static int part_of(int path, const int8_t *codes, int64_t rows, int64_t w, 
                 const Cursor here = at;
                 const int64_t n = take(starts, ends, last, ROWS, &at);
                 Block block = {codes + here.row * w, NULL, w, STEP, deep, 0, NULL, &put, shifts};
-                if (until - group > at_once || (here.row + ROWS - 1) * w + deep > rows * w) {
+                if (until - group > 2 || (here.row + ROWS - 1) * w + deep > rows * w) {
                     gather(block.a, w, n, d, a); /* the last rows too: what follows them may not be read */
                     block.a = a, block.stride = STEP, block.step = SLAB;
                 }

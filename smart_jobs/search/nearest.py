@@ -54,7 +54,7 @@ def best(queries: Ragged, blocks: Iterable[Block], k: int, weight: float = 1.0, 
     found = Best.none(len(queries.offsets) - 1, k)
     for block in blocks:
         wanted = np.isfinite(block.known)
-        if prune and products.glances(len(queries.values), block.documents.codec):
+        if prune and products.as_integers(block.documents.codec):
             wanted &= _hopeful(queries, block, found.scores[:, k - 1], k, weight)
         _merge(found, block, maxsim.late_where(queries, block.documents, wanted), wanted, weight)
     return found

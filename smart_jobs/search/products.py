@@ -29,8 +29,6 @@ WHOLE = DEVICE.type == "cuda" or torch.cpu._is_vnni_supported()
 """Whether int8 products are faster than float32's here; without VNNI they are slower, and may saturate."""
 LOST_ROWS = 64
 """Query tokens looked at at a time, so that what comes in between stays in a cache."""
-GLANCE_TOKENS = 64
-"""Fewer query tokens than that AMX multiplies in three digits while it waits for the states."""
 CUDA_MULTIPLE, CUDA_ROWS = 8, 17
 """What torch._int_mm wants of every dimension on CUDA, and the fewest rows."""
 
@@ -77,12 +75,6 @@ def kernel(kind: Codec) -> compiled.Kernel | None:
     """What multiplies states stored as `kind` here, if not torch: integers the same to the bit, floats to rounding."""
     known = as_integers(kind) or kind not in codec.FACTORS
     return compiled.kernel() if known and DEVICE.type == "cpu" else None
-
-
-def glances(tokens: int, kind: Codec) -> bool:
-    """Whether one digit of so many query tokens is a good deal less work than three, states being stored as `kind`."""
-    made = kernel(kind)
-    return as_integers(kind) and (made is None or made.path != compiled.AMX or tokens >= GLANCE_TOKENS)
 
 
 def split(values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,12 +14,6 @@ calm = settings(max_examples=60, deadline=None)
 DIM = 24
 
 
-@pytest.fixture(autouse=True)
-def _glances(monkeypatch):
-    """Few tokens are looked at with one digit first whatever multiplies them."""
-    monkeypatch.setattr(products, "GLANCE_TOKENS", 0)
-
-
 def spread(lengths, seed):
     """Unit tokens with a decaying spectrum, those of a segment near to each other: scores that differ."""
     random = np.random.default_rng(seed)
