@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from keeping import make_index
 from lake_making import make_committer, make_segment
 
-from smart_jobs import schema
+from smart_jobs import wire
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.keys import Cut, Encoder
 from smart_jobs.lake import layout, writer
@@ -63,7 +63,7 @@ def add(tables: EncoderTables, where: Path, made: Sequence[Segment], epoch: int 
     """One commit of these segments; each by a writer of its own, so with an epoch of its own."""
     model = encoder.load(tables.spec, where, 1, 4096)
     row = {"unit": f"u{made[0].segment_id}", "segments": [], "failures": [], "assets": []}
-    unit = pa.Table.from_pylist([row], schema=schema.UNIT)
+    unit = pa.Table.from_pylist([row], schema=wire.UNIT)
     committer = make_committer(tables, epoch)
     committer.add(writer.receipt(tables, unit, made, model.encode(made), "r"))
     committer.commit()

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from lake_making import make_committer
 
-from smart_jobs import config, schema, settings, sources
+from smart_jobs import config, settings, sources, wire
 from smart_jobs.decode import units
 from smart_jobs.encode import checkpoint, encoder
 from smart_jobs.flow import actors, batch_part, batch_workers, cluster, stream
@@ -25,7 +25,7 @@ def receipts(
     for block in stream.blocks(plan, run.unit_tokens):
         for made in decoding(block):
             for row in range(made.num_rows):
-                yield encoding(made.slice(row, 1)).cast(schema.RECEIPT)
+                yield encoding(made.slice(row, 1)).cast(wire.RECEIPT)
 
 
 def spread(parts: Iterator[batch_part.Part], order: batch_part.Order, *_: object) -> Iterator[batch_part.Done]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
-from smart_jobs import codec, schema
+from smart_jobs import codec, schema, wire
 from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.lake import failures, groups, known, layout, table, writer
 from smart_jobs.lake.commit import Committer
@@ -129,7 +129,7 @@ def make_receipt(tables: EncoderTables, parts: Sequence[Segment | dict], run_id:
         "failures": [row for row in rows if "reason" in row],
         "assets": [row for row in rows if "stamp" in row],
     }
-    made = pa.Table.from_pylist([unit], schema=schema.UNIT)
+    made = pa.Table.from_pylist([unit], schema=wire.UNIT)
     results = [encode(segment, tables.spec.dim) for segment in segments]
     return writer.receipt(tables, made, segments, results, run_id)
 

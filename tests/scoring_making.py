@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from smart_jobs import codec, masks, schema
+from smart_jobs import codec, masks, wire
 from smart_jobs.evaluate.tasks import SOURCE, Item
 from smart_jobs.lake import inventory, layout, writer
 from smart_jobs.lake.inventory import Located
@@ -61,7 +61,7 @@ def fill(
         made = [segment_of(*item) for item in some]
         found = [embedding(text.split("/")[number], side, tables.spec.dim, tokens) for text, side, number, _ in some]
         unit = {"unit": f"u{start}", "segments": [], "copies": [], "failures": [], "assets": []}
-        row = pa.Table.from_pylist([unit], schema=schema.UNIT)
+        row = pa.Table.from_pylist([unit], schema=wire.UNIT)
         committer.add(writer.receipt(tables, row, made, found, "r"))
         committer.commit()
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from smart_jobs import sampling, schema
+from smart_jobs import sampling, wire
 from smart_jobs.decode import cutting
 from smart_jobs.decode.cutting import Cut, Policy
 from smart_jobs.records import Planned, Segment, Visual, text_digest
@@ -47,10 +47,10 @@ class _Unit:
             "failures": self.failures,
             "assets": self.assets,
         }
-        made = pa.Table.from_pylist([row], schema=schema.UNIT)
-        at = schema.UNIT.get_field_index("pixels")
+        made = pa.Table.from_pylist([row], schema=wire.UNIT)
+        at = wire.UNIT.get_field_index("pixels")
         pixels = pa.ListArray.from_arrays(pa.array([0, len(self.pixels)], pa.int32()), _binary(self.pixels))
-        return made.set_column(at, schema.UNIT.field(at), pixels)
+        return made.set_column(at, wire.UNIT.field(at), pixels)
 
 
 def units(planned: Iterable[Planned], policy: Policy) -> Iterator[pa.Table]:
@@ -111,10 +111,10 @@ def _binary(arrays: list[np.ndarray]) -> pa.Array:
 def _row(segment: Segment) -> dict[str, Any]:
     """A segment in the segment schema: of its visuals the shapes, the pixels go beside it."""
     visuals = [
-        dict(zip(schema.VISUAL.names, (item.kind, *item.pixels.shape[:3], item.times), strict=True))
+        dict(zip(wire.VISUAL.names, (item.kind, *item.pixels.shape[:3], item.times), strict=True))
         for item in segment.visuals
     ]
-    row = {name: getattr(segment, name) for name in schema.SEGMENT.names}
+    row = {name: getattr(segment, name) for name in wire.SEGMENT.names}
     return row | {"meta": list(segment.meta.items()), "visuals": visuals}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from smart_jobs import schema, storage
+from smart_jobs import storage, wire
 from smart_jobs.decode import cutting, units
 from smart_jobs.decode.sandbox import Sandbox
 from smart_jobs.encode import checkpoint, encoder, tokens
@@ -125,8 +125,8 @@ def receipt(unit: pa.Table, tables: EncoderTables, load: Callable[[], Model], ru
 
 
 def _timed(made: pa.Table, **seconds: float) -> pa.Table:
-    column = schema.RECEIPT.get_field_index("seconds")
-    kind = schema.RECEIPT.field(column)
+    column = wire.RECEIPT.get_field_index("seconds")
+    kind = wire.RECEIPT.field(column)
     return made.set_column(column, kind, pa.array([list(seconds.items())], kind.type))
 
 

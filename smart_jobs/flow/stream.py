@@ -9,7 +9,7 @@ import pyarrow as pa
 import ray.data
 from ray.exceptions import RayError
 
-from smart_jobs import schema
+from smart_jobs import wire
 from smart_jobs.flow import actors, cluster
 from smart_jobs.flow.actors import Run
 from smart_jobs.keys import Cluster
@@ -51,7 +51,7 @@ def receipts(
     try:
         for batch in done.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for row in range(batch.num_rows):
-                yield batch.slice(row, 1).cast(schema.RECEIPT)
+                yield batch.slice(row, 1).cast(wire.RECEIPT)
     except RayError as error:
         said = cluster.said_by(error)
         if said is not None:
@@ -68,10 +68,10 @@ def blocks(plan: Sequence[Planned], unit_tokens: int) -> Iterator[pa.Table]:
         row = item.asset.media == "row"
         weight += item.asset.size / (UNITS_PER_BLOCK * 4 * unit_tokens) if row else 1 / FILES_PER_BLOCK
         if weight >= 1:
-            yield pa.Table.from_pylist(rows, schema=schema.PLANNED)
+            yield pa.Table.from_pylist(rows, schema=wire.PLANNED)
             rows, weight = [], 0.0
     if rows:
-        yield pa.Table.from_pylist(rows, schema=schema.PLANNED)
+        yield pa.Table.from_pylist(rows, schema=wire.PLANNED)
 
 
 def _row(item: Planned) -> dict[str, Any]:

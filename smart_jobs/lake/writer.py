@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from smart_jobs import codec, masks, schema, storage
+from smart_jobs import codec, masks, schema, storage, wire
 from smart_jobs.lake import pages
 from smart_jobs.lake.layout import EncoderTables
 from smart_jobs.lake.table import File, stats
@@ -82,14 +82,14 @@ def receipt(
     files = [{"path": file.path, "size": file.size, "rows": file.rows} for file in write_states(tables, states)]
     columns = {
         "unit": unit["unit"],
-        "states": pa.array([files], schema.RECEIPT.field("states").type),
-        "pooled": _one_list(pooled, schema.RECEIPT.field("pooled").type),
-        "failures": _one_list(failed, schema.RECEIPT.field("failures").type),
+        "states": pa.array([files], wire.RECEIPT.field("states").type),
+        "pooled": _one_list(pooled, wire.RECEIPT.field("pooled").type),
+        "failures": _one_list(failed, wire.RECEIPT.field("failures").type),
         "assets": unit["assets"],
         "reused": [copies.pooled.num_rows],
-        "seconds": pa.array([[]], schema.RECEIPT.field("seconds").type),
+        "seconds": pa.array([[]], wire.RECEIPT.field("seconds").type),
     }
-    return pa.table(columns).cast(schema.RECEIPT)
+    return pa.table(columns).cast(wire.RECEIPT)
 
 
 def _check_shapes(good: Sequence[tuple[Segment, Embedding]], dim: int) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from smart_jobs import codec, config, schema, settings, storage
+from smart_jobs import codec, config, settings, storage, wire
 from smart_jobs.encode import checkpoint
 from smart_jobs.flow import batch_plan, batch_queries, batch_search, searching
 from smart_jobs.flow.batch_part import Worker
@@ -73,7 +73,7 @@ def made(folder: Path, count: int, tokens: int) -> EncoderTables:
         states = [codec.unit(random.standard_normal((n, spec.dim), np.float32)) for n in sizes]
         embeddings = [Embedding(pooled[first + i], rows) for i, rows in enumerate(states)]
         row = {"unit": f"u{first}", "segments": [], "failures": [], "assets": []}
-        unit = pa.Table.from_pylist([row], schema=schema.UNIT)
+        unit = pa.Table.from_pylist([row], schema=wire.UNIT)
         committer.add(writer.receipt(tables, unit, segments, embeddings, "r"))
         ids += [segment.segment_id for segment in segments]
     committer.commit()

@@ -9,7 +9,7 @@ import pytest
 from decoding import parts, seen
 from PIL import Image
 
-from smart_jobs import config, schema, storage
+from smart_jobs import config, storage, wire
 from smart_jobs.decode import cutting, units
 from smart_jobs.decode.sandbox import Sandbox
 from smart_jobs.evaluate.tasks import Item
@@ -45,7 +45,7 @@ def item(paths, media="frame", **said):
 def asset(asked, side="document", root="/"):
     """As a run sends it: through the planned schema."""
     [block] = stream.blocks([Planned(asked.asset(side, root))], 10**6)
-    assert block.schema.equals(schema.PLANNED)
+    assert block.schema.equals(wire.PLANNED)
     return actors.planned(block.to_pylist()[0]).asset
 
 

@@ -9,7 +9,7 @@ from decoding import parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smart_jobs import schema, storage
+from smart_jobs import storage, wire
 from smart_jobs.decode.cutting import Policy
 from smart_jobs.decode.parts import Part
 from smart_jobs.decode.units import units
@@ -42,7 +42,7 @@ def rows_of(planned, **changed):
     """Segments, failures and assets of all units, and the units as lists of rows."""
     tables = list(units(planned, policy(**changed)))
     for table in tables:
-        assert table.schema.equals(schema.UNIT)
+        assert table.schema.equals(wire.UNIT)
         assert table.num_rows == 1
     made = [table.to_pylist()[0] for table in tables]
     return [[row for unit in made for row in unit[kind]] for kind in ("segments", "failures", "assets")] + [made]

@@ -10,7 +10,7 @@ from decoding import parts, seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smart_jobs import media, sampling, schema, sources, storage
+from smart_jobs import media, sampling, sources, storage, wire
 from smart_jobs.decode import cutting, units
 from smart_jobs.decode.opening import Wanted
 from smart_jobs.decode.parts import Part
@@ -58,7 +58,7 @@ def cut(assets, **changed):
     """The units of these assets; their segments; their failures; their own rows."""
     planned = [item if isinstance(item, Planned) else Planned(item) for item in assets]
     tables = list(units.units(planned, policy(**changed)))
-    assert all(table.schema.equals(schema.UNIT) and table.num_rows == 1 for table in tables)
+    assert all(table.schema.equals(wire.UNIT) and table.num_rows == 1 for table in tables)
     rows = [[row for table in tables for row in table[name][0].as_py()] for name in ("failures", "assets", "copies")]
     return tables, [segment for table in tables for segment in units.segments(table)], *rows
 
@@ -144,7 +144,7 @@ def test_pixels_are_read_where_they_lie(tmp_path):
     [table], [segment], *_ = cut([listed(tmp_path / "a.png", "image 1x640x640 7")])
     [other], _, *_ = cut([listed(tmp_path / "b.png", "image 1x64x32 3; image 1x32x32 4")])
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema.UNIT) as writer:
+    with pa.ipc.new_stream(sink, wire.UNIT) as writer:
         writer.write_table(pa.concat_tables([other, table]).combine_chunks())
     received = pa.ipc.open_stream(sink.getvalue()).read_all()
     before = pa.total_allocated_bytes()
@@ -160,7 +160,7 @@ def test_pixels_are_read_where_they_lie(tmp_path):
 def test_a_unit_without_pixels_has_none(tmp_path):
     tables, [segment], *_ = cut([listed(tmp_path / "a.txt", "word")], sampling=None)
     assert (segment.visuals, tables[0]["pixels"].to_pylist()) == ((), [[]])
-    assert units.segments(tables[0].set_column(2, schema.UNIT.field(2), pa.nulls(1, schema.UNIT.field(2).type)))
+    assert units.segments(tables[0].set_column(2, wire.UNIT.field(2), pa.nulls(1, wire.UNIT.field(2).type)))
 
 
 # What is missing, what is known

@@ -15,7 +15,7 @@ from comparing import rows, tables_of
 from jobs import actor_processes, run, wait_for, write_corpus
 from lake_making import embed, make_committer, make_segment, make_tables, rows_of
 
-from smart_jobs import schema
+from smart_jobs import schema, wire
 from smart_jobs.encode.inflight import ALONE_FROM
 from smart_jobs.flow import actors
 from smart_jobs.records import RETRIED
@@ -60,7 +60,7 @@ def test_workers_die_until_every_poison_segment_is_recorded(tmp_path, poison):
     tables = make_tables(tmp_path / "lake")
     segments = [make_segment("u", "v", i, 5, POISON if i in poison else f"text {i}") for i in range(5)]
     row = {"unit": "u1", "segments": [{**asdict(s), "meta": list(s.meta.items())} for s in segments]}
-    write(pa.Table.from_pylist([{**row, "failures": [], "assets": []}], schema=schema.UNIT), str(tmp_path / "unit"))
+    write(pa.Table.from_pylist([{**row, "failures": [], "assets": []}], schema=wire.UNIT), str(tmp_path / "unit"))
     words = (str(tmp_path / "lake"), str(tmp_path / "unit"), str(tmp_path / "receipt"))
     deaths = 0
     while (status := worker(*words)) == -signal.SIGKILL:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from lake_making import embed, failure_row, make_segment, make_tables
 
-from smart_jobs import schema
+from smart_jobs import wire
 from smart_jobs.flow import actors, stream
 from smart_jobs.records import Asset, Attached, Planned
 
@@ -26,7 +26,7 @@ class Whole:
 def unit(segments=(), failures=()):
     rows = [{**asdict(segment), "meta": list(segment.meta.items())} for segment in segments]
     row = {"unit": "u1", "segments": rows, "failures": list(failures), "assets": []}
-    return pa.Table.from_pylist([row], schema=schema.UNIT)
+    return pa.Table.from_pylist([row], schema=wire.UNIT)
 
 
 def test_a_unit_without_segments_loads_no_model(tmp_path):
@@ -36,7 +36,7 @@ def test_a_unit_without_segments_loads_no_model(tmp_path):
     made = actors.receipt(unit(failures=[failure_row("a", "v")]), make_tables(tmp_path), load, "run")
     [row] = made.to_pylist()
     assert ([failure["asset_id"] for failure in row["failures"]], row["pooled"], row["states"]) == (["a"], [], [])
-    assert made.schema.equals(schema.RECEIPT)
+    assert made.schema.equals(wire.RECEIPT)
 
 
 def test_a_unit_is_marked_while_it_is_worked_on(tmp_path):

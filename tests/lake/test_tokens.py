@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from lake_making import embed, make_committer, make_segment, make_tables, rows_of
 
-from smart_jobs import masks, schema
+from smart_jobs import masks, schema, wire
 from smart_jobs.flow import maintaining
 from smart_jobs.keys import Lake
 from smart_jobs.lake import layout, writer
@@ -41,7 +41,7 @@ def lake(tmp_path):
     segments = [make_segment(f"u{number}", "v1", 0, 1) for number in range(len(KINDS))]
     for number, segment in enumerate(segments):
         unit = {"unit": f"u{number}", "segments": [], "copies": [], "failures": [], "assets": []}
-        row = pa.Table.from_pylist([unit], schema=schema.UNIT)
+        row = pa.Table.from_pylist([unit], schema=wire.UNIT)
         committer.add(writer.receipt(tables, row, [segment], [embedding(number)], "r"))
         committer.commit()
     return tables, np.array([segment.segment_id for segment in segments])

@@ -9,7 +9,7 @@ import pytest
 from keeping import ingest
 from lake_making import Doc, Run, make_committer, make_segment, make_tables
 
-from smart_jobs import codec, schema, storage
+from smart_jobs import codec, storage, wire
 from smart_jobs.index import build, devices, manifest
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
 from smart_jobs.lake import layout, matrices, table, writer
@@ -43,7 +43,7 @@ def stored(tmp_path_factory) -> tuple[EncoderTables, dict[int, tuple[tuple[str, 
         segments = [paged(segment, 1 + segment.ordinal // 2) for segment in made]
         embeddings = [random_embedding(random) for _ in segments]
         empty = {"unit": f"u{number}", "segments": [], "failures": [], "assets": []}
-        row = pa.Table.from_pylist([empty], schema=schema.UNIT)
+        row = pa.Table.from_pylist([empty], schema=wire.UNIT)
         committer.add(writer.receipt(tables, row, segments, embeddings, "r"))
         for segment, embedding in zip(segments, embeddings, strict=True):
             content[segment.segment_id] = ((segment.uri, segment.page), embedding)
@@ -189,7 +189,7 @@ def test_states_stored_as_integers_are_searched_as_they_decode(tmp_path):
     embeddings = [random_embedding(random) for _ in segments]
     empty = {"unit": "u", "segments": [], "failures": [], "assets": []}
     committer = make_committer(tables)
-    unit_row = pa.Table.from_pylist([empty], schema=schema.UNIT)
+    unit_row = pa.Table.from_pylist([empty], schema=wire.UNIT)
     committer.add(writer.receipt(tables, unit_row, segments, embeddings, "r"))
     committer.commit()
     content = {}
@@ -213,7 +213,7 @@ def test_equal_scores_are_ordered_by_segment_id(tmp_path):
     segments = [make_segment(f"same{i}", "v", 0, 1) for i in range(6)]
     twin = random_embedding(np.random.default_rng(3))
     empty = {"unit": "u", "segments": [], "failures": [], "assets": []}
-    row = pa.Table.from_pylist([empty], schema=schema.UNIT)
+    row = pa.Table.from_pylist([empty], schema=wire.UNIT)
     committer.add(writer.receipt(tables, row, segments, [twin] * 6, "r"))
     committer.commit()
     hits = search(tables, [twin], 6, exhaustive=True)
