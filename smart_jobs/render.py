@@ -157,6 +157,8 @@ def status(result: Mapping[str, Any]) -> str:
         for made in encoder["indexes"]:
             behind = f", {made['versions_behind']} versions behind" if made["versions_behind"] else ""
             lines.append(f"    index {made['index_id']}: {made['factory']}, {made['vectors']:,} vectors{behind}")
+            lines += [f"      {name}: nDCG@10 {of['two_stage']:.4f} in two stages, {of['exhaustive']:.4f} over all"
+                      for name, of in made["judged"].items()]  # fmt: skip
     lines.append(f"  failures: {_number(result['failures'])}")
     if result["last_run"]:
         last = result["last_run"]

@@ -87,6 +87,7 @@ def _scored(
     found = task_scoring.scored(task, ground, scorer, looks, held.candidates)
     results = task_scoring.results(found, held.weights.of(held.spec), held.spec.pooled_kind)
     evaluation_rows.store(held, found, results)
+    evaluation_rows.judge(held, found, results)
     reporter.add(found, results)
     if swept is not None:
         swept.add(found)

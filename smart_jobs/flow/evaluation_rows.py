@@ -11,9 +11,14 @@ from smart_jobs.encode.spec import EncoderSpec
 from smart_jobs.evaluate.scoring import Result
 from smart_jobs.evaluate.views import View
 from smart_jobs.flow.task_scoring import Scored
+from smart_jobs.index import manifest
+from smart_jobs.index.manifest import Judged
 from smart_jobs.lake import layout
 from smart_jobs.lake.layout import Lake
 from smart_jobs.search.hybrid import Weights
+
+JUDGED_BY = "ndcg@10"
+"""The measure by which an index is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,22 @@ def store(run: Run, scored: Scored, results: Sequence[Result]) -> None:
     means = [{**_shared(run, scored), "scoring": result.scoring, "queries": len(result.measures),
               "metrics": list(result.mean().items())} for result in results]  # fmt: skip
     layout.append(run.lake, schema.EVALUATIONS, means, app)
+
+
+def judge(run: Run, scored: Scored, results: Sequence[Result]) -> None:
+    """Note in the manifest of the lake's index, if it was asked, what two stages keep of the whole scoring's nDCG."""
+    found = {result.scoring: result for result in results}
+    if scored.index is None or run.candidates is None or not found["two_stage"].measures:
+        return
+    two_stage, whole = found["two_stage"], found.get("hybrid", found["late"])
+    judged = Judged(
+        run_id=run.run_id,
+        queries=len(two_stage.measures),
+        candidates=run.candidates,
+        exhaustive=whole.mean()[JUDGED_BY],
+        two_stage=two_stage.mean()[JUDGED_BY],
+    )
+    manifest.judge(scored.index, f"{run.suite}/{scored.task.name}", judged)
 
 
 def _shared(run: Run, scored: Scored) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def _measured(work: Work, made: Made, nprobe: int, candidates: int | None) -> Ma
     if isinstance(made.index, faiss.IndexIVF):
         made.index.nprobe = nprobe
     update = {"nprobe": nprobe, "candidates": candidates, "stage_one": measured.stage_one, "created_at": now,
-              "recall_at_10": measured.first, "index_id": dated_id(now)}  # fmt: skip
+              "recall_at_10": measured.first, "index_id": dated_id(now), "judged": {}}  # fmt: skip
     action = "tuned" if made.action == "unchanged" else made.action
     return Made(made.manifest.model_copy(update=update), made.index, action, made.added, made.removed)
 

@@ -60,6 +60,7 @@ def _index(folder: str, version: int) -> dict[str, Any]:
         "factory": made.factory,
         "vectors": made.vectors,
         "recall_at_10": made.recall_at_10,
+        "judged": {name: judged.model_dump() for name, judged in made.judged.items()},
         "bytes": made.bytes,
         "versions_behind": version - made.built_from.version,
     }

@@ -52,6 +52,8 @@ class Scored:
     found: Matrices
     failures: Failures
     seconds: float
+    index: str | None
+    """The folder of the lake's index, where that is what passed segments on."""
 
 
 def scored(task: Task, ground: Ground, scorer: Scorer, views: Sequence[View], two_stage: int | None) -> Scored:
@@ -69,10 +71,12 @@ def scored(task: Task, ground: Ground, scorer: Scorer, views: Sequence[View], tw
     rows = _rows(task, corpus.names)
     pool = Pool(corpus.names, corpus.group_of, corpus.columns, rows, asked, _pairs(corpus, rows, asked))
     found = scorer.score(located, corpus.located, pool.pairs, views)
+    index = None
     if two_stage and rows is None and len(asked) and len(corpus.located.ids):
-        found = Matrices(found.pooled, found.late, _passed(ground, corpus, located, two_stage))
+        passed, index = _passed(ground, corpus, located, two_stage)
+        found = Matrices(found.pooled, found.late, passed)
     failures = suite_items.failures(ground.own, queries, documents)
-    return Scored(task, pool, found, failures, time.monotonic() - start)
+    return Scored(task, pool, found, failures, time.monotonic() - start, index)
 
 
 def _corpus(task: Task, ground: Ground, documents: Mapping[Name, str]) -> Corpus:
@@ -120,19 +124,21 @@ def _segments(groups: np.ndarray, order: np.ndarray, starts: np.ndarray) -> np.n
     return np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
 
 
-def _passed(ground: Ground, corpus: Corpus, queries: Located, count: int) -> np.ndarray:
-    """(p,) bool: which pairs an index passes on: the lake's own, or one of the task's candidates made for this."""
+def _passed(ground: Ground, corpus: Corpus, queries: Located, count: int) -> tuple[np.ndarray, str | None]:
+    """(p,) bool: which pairs an index passes on, and its folder where it is the lake's and not one made for this."""
     ids, snapshot = corpus.located.ids, corpus.located.snapshot
     asked = inventory.vectors(queries.snapshot, queries.ids, queries.named())
+    folder = None
     if ground.pages is not None:
-        rows = hybrid.stage_one(Opened(snapshot, Scanned(snapshot)), asked, count, ids, filtered=False)
+        lake = Opened(snapshot, Scanned(snapshot))
+        rows, folder = hybrid.stage_one(lake, asked, count, ids, filtered=False), lake.made[0]
     else:
         stored = inventory.vectors(snapshot, ids, corpus.located.named())
         plan = build.plan(len(ids), snapshot.tables.spec.dim)
         progress.say(f"evaluate: two-stage over {plan.factory}, nprobe {plan.nprobe}. {plan.why}")
         index = build.build(ids, stored, plan)
         rows, _ = ann.candidates(index, asked, min(count, len(ids)), plan.nprobe)
-    return hybrid.candidate_mask(rows, ids).ravel()
+    return hybrid.candidate_mask(rows, ids).ravel(), folder
 
 
 def results(found: Scored, weights: Weights, kind: str) -> list[Result]:

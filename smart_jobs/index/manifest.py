@@ -49,6 +49,21 @@ class Training(BaseModel):
     added_misfit: float | None = None
 
 
+class Judged(BaseModel):
+    """What an evaluation found of an index: nDCG@10 of hybrid over every segment, and over what the index passed on.
+
+    The rest of it is in the table evaluations, under `run_id`. `candidates` segments were passed on for each query.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    queries: int = Field(ge=0)
+    candidates: int = Field(ge=1)
+    exhaustive: float
+    two_stage: float
+
+
 class Manifest(BaseModel):
     """One index: what it was built from, how, how good it is, and the files that make it up.
 
@@ -57,7 +72,9 @@ class Manifest(BaseModel):
     query, the share of the exact ten nearest among the candidates that are passed on: `candidates` of them, or the
     default where that is null. Both were measured when it was trained or tuned; `tuned` is the share that lists and
     candidates were chosen for. `rerank` says whether candidates are ordered by their stored vectors. `training` is null
-    in an index of an older release.
+    in an index of an older release. `judged` has, for each task that was evaluated over the lake's own segments, as
+    `<suite>/<task>`, what its last evaluation found; it is all that ever changes in a manifest, and is carried on until
+    the index is built or tuned anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,6 +101,7 @@ class Manifest(BaseModel):
     candidates: int | None = Field(None, ge=1)
     tuned: float | None = Field(None, gt=0, le=1)
     stage_one: Mapping[str, float] = {}
+    judged: Mapping[str, Judged] = {}
 
 
 def entries(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
@@ -95,7 +113,8 @@ def write(folder_uri: str, manifest: Manifest, files: Mapping[str, bytes]) -> No
     """Write the files of a new index, and the manifest when they are all there.
 
     A crash before the last step leaves a folder without a manifest, which every reader ignores. Raises ValueError
-    where `files` are not those of the manifest, and FileExistsError where the folder has one: an index never changes.
+    where `files` are not those of the manifest, and FileExistsError where the folder has one: an index never changes,
+    only what is `judged` of it.
     """
     if manifest.files != entries(files):
         raise ValueError(f"the files of index {manifest.index_id} are not those of its manifest")
@@ -105,6 +124,19 @@ def write(folder_uri: str, manifest: Manifest, files: Mapping[str, bytes]) -> No
     for name, data in files.items():
         storage.write_bytes(storage.join(folder_uri, name), data)
     storage.write_bytes(last, manifest.model_dump_json(indent=2).encode())
+
+
+def judge(folder_uri: str, name: str, judged: Judged) -> None:
+    """Note in a manifest what an evaluation found of its index, in place of what an earlier one found under this name.
+
+    A crash leaves the manifest as it was; of two notes at the same moment one may be lost, the tables have both. Where
+    the index has been deleted meanwhile there is nothing to note.
+    """
+    uri = storage.join(folder_uri, MANIFEST)
+    if storage.exists(uri):
+        made = read(folder_uri)
+        noted = made.model_copy(update={"judged": {**made.judged, name: judged}})
+        storage.write_bytes(uri, noted.model_dump_json(indent=2).encode())
 
 
 def read(folder_uri: str) -> Manifest:

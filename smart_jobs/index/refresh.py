@@ -35,7 +35,7 @@ def again(
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest and files of an index that was changed, built from these pins of pooled and hidden_states.
 
-    Its time, and the recall that was measured, are those of the index that it was before.
+    Its time, the recall that was measured and what was judged are those of the index that it was before.
     """
     files = {INDEX_FILE: build.save(index)}
     update = {

@@ -7,10 +7,10 @@ from jobs import as_json, run
 from keeping import data_files, make_lake
 
 from smart_jobs import schema
-from smart_jobs.flow import forgetting, maintaining, verifying
+from smart_jobs.flow import forgetting, maintaining, status, verifying
 from smart_jobs.keys import Lake
 from smart_jobs.lake import table
-from smart_jobs.settings import Forget, Maintain, Verify
+from smart_jobs.settings import Forget, Maintain, Status, Verify
 
 SUBJECTS = ["rivers", "bridges", "engines", "gardens", "harbours"]
 
@@ -41,15 +41,32 @@ def untimed(scores):
     }
 
 
+def held():
+    """The indexes of the lake."""
+    return status.run(Status(lake=Lake(uri="./lake")))["encoders"][0]["indexes"]
+
+
+def judged(scores):
+    """What the manifest of the index has of an evaluation."""
+    [(name, task)] = scores["tasks"].items()
+    found = {"run_id": scores["run_id"], "queries": 5, "candidates": 200}
+    both = {"exhaustive": task["hybrid"]["ndcg@10"], "two_stage": task["two_stage"]["ndcg@10"]}
+    return {f"beir/{name}": {**found, **{key: pytest.approx(value, abs=1e-6) for key, value in both.items()}}}
+
+
 def test_a_lake_through_its_life(in_process, tmp_path, keys):
     run("ingest", "source=./docs", *keys)
     run("index", *keys)
     scores = run("evaluate", "suite=beir", "suite.path=suite", "suite.candidates=lake", *keys)
+    [made] = held()
+    assert made["judged"] == judged(scores)
     whole = verified()
     assert (whole["counts"], whole["checked"]["segments"], whole["checked"]["evaluations"]) == ({}, 15, 1)
     maintaining.run(Maintain(lake=Lake(uri="./lake"), retention_hours=0))
     again = run("evaluate", "suite=beir", "suite.path=suite", "suite.candidates=lake", *keys)
     assert untimed(again) == untimed(scores)
+    [made] = held()
+    assert made["judged"] == judged(again), "the last evaluation's, once"
     before = run("search", "query=about bridges", *keys)["hits"]
     gone = forgetting.run(Forget(asset="docs/bridges.txt", lake=Lake(uri="./lake")))
     assert (gone["segments"], gone["indexes"], gone["evaluations"]) == (2, 1, 2)

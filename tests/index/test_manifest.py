@@ -8,7 +8,7 @@ import pytest
 
 from smart_jobs import storage
 from smart_jobs.index import manifest
-from smart_jobs.index.manifest import INDEX_FILE, MANIFEST, Manifest, Pin
+from smart_jobs.index.manifest import INDEX_FILE, MANIFEST, Judged, Manifest, Pin
 from smart_jobs.records import JobError
 
 START = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -162,3 +162,23 @@ def test_an_index_is_never_written_over(root):
     with pytest.raises(FileExistsError, match=r"a/manifest\.json"):
         manifest.write(folder, made(hours=1, files={INDEX_FILE: b"new"}), {INDEX_FILE: b"new"})
     assert manifest.read_index_bytes(folder, manifest.read(folder)) == DATA
+
+
+def judged(run_id, two_stage):
+    return Judged(run_id=run_id, queries=5, candidates=200, exhaustive=0.75, two_stage=two_stage)
+
+
+def test_what_evaluations_found_is_noted_by_task_and_nothing_else_changes(tmp_path):
+    folder = str(tmp_path / "a")
+    manifest.write(folder, made(), {INDEX_FILE: DATA})
+    manifest.judge(folder, "beir/known", judged("1", 0.7))
+    manifest.judge(folder, "beir/other", judged("2", 0.6))
+    manifest.judge(folder, "beir/known", judged("3", 0.75))
+    wanted = {"beir/known": judged("3", 0.75), "beir/other": judged("2", 0.6)}
+    assert manifest.read(folder) == made().model_copy(update={"judged": wanted})
+    assert manifest.read_index_bytes(folder, manifest.read(folder)) == DATA
+
+
+def test_of_an_index_that_is_gone_nothing_is_noted(tmp_path):
+    manifest.judge(str(tmp_path / "a"), "beir/known", judged("1", 0.7))
+    assert not any(tmp_path.iterdir())
