@@ -168,8 +168,8 @@ def judged(run_id, two_stage):
     return Judged(run_id=run_id, queries=5, candidates=200, exhaustive=0.75, two_stage=two_stage)
 
 
-def test_what_evaluations_found_is_noted_by_task_and_nothing_else_changes(tmp_path):
-    folder = str(tmp_path / "a")
+def test_what_evaluations_found_is_noted_by_task_and_nothing_else_changes(root):
+    folder = storage.join(root, "a")
     manifest.write(folder, made(), {INDEX_FILE: DATA})
     manifest.judge(folder, "beir/known", judged("1", 0.7))
     manifest.judge(folder, "beir/other", judged("2", 0.6))
