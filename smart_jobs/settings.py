@@ -73,6 +73,7 @@ class Search(Cut):
     where: str | None = Field(None, description='SQL predicate over pooled\'s columns, e.g. "page < 3"')
     exhaustive: bool = Field(False, description="score every segment, without an index")
     fresh: bool = Field(False, description="include what came after the index was built, exactly")
+    held_mb: float = Field(512.0, gt=0, description="hidden states that are held in memory at a time, in 10^6 bytes")
     queries: str | None = Field(None, description="a Parquet, JSONL or Delta table of queries, answered on a cluster")
     columns: Columns = Field(Columns(), description="for queries=")
     out: str | None = Field(None, description="folder or prefix for the answers to queries=; the same again goes on")

@@ -40,6 +40,8 @@ class Order:
     run: Run
     out: str
     plan: Plan
+    held: int
+    """Bytes of hidden states that a worker holds at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class Worker:
             where=plan.where,
             exhaustive=plan.exhaustive,
             fresh=plan.fresh,
+            held=self._order.held,
         )
         return answers.table(self._lake.rows, list(queries), hits)
 

@@ -18,7 +18,7 @@ from smart_jobs.search.opened import Opened
 
 PLACE = ["asset_id", "page", "start"]
 HELD = 512 << 20
-"""Bytes of stored states that are held at a time."""
+"""Bytes of stored states that are held at a time, unless somebody says how many."""
 QUERIES = 256
 """Queries that are answered together: the states of what any of them has for a candidate are read once."""
 FRESH = 32
@@ -47,6 +47,7 @@ def search(  # noqa: PLR0913 (what a search can be told)
     where: str | None = None,
     exhaustive: bool = False,
     fresh: bool = False,
+    held: int = HELD,
 ) -> Hits:
     """The k best places for each query, as the id of each place's best segment; scores are exact.
 
@@ -54,8 +55,8 @@ def search(  # noqa: PLR0913 (what a search can be told)
     many of those that came after it was built, found exactly; `exhaustive` scores every one. `where` is a SQL predicate
     over pooled's columns. Equal scores are ordered by segment id. An encoder that is multi-vector only has NaN for its
     pooled scores, and the late score for the whole. A query's answer does not depend on those that are asked beside it,
-    not in a bit where the codec stores integers. Holds `HELD` bytes of states, and 4 · d bytes for each candidate of
-    `QUERIES` queries.
+    not in a bit where the codec stores integers. Holds `held` bytes of states, or one segment's where those are more,
+    and 4 · d bytes for each candidate of `QUERIES` queries.
 
     Raises JobError where the lake is empty, the index is not built, a text cannot be encoded, the predicate is wrong.
     """
@@ -71,7 +72,7 @@ def search(  # noqa: PLR0913 (what a search can be told)
         if not exhaustive:
             vectors = np.stack([query.pooled for query in some])
             rows = stage_one(lake, vectors, candidates, allowed, filtered=where is not None, fresh=fresh)
-        found.append(_best(lake, some, rows, allowed, k, weights.of(lake.snapshot.tables.spec)))
+        found.append(_best(lake, some, rows, allowed, k, weights.of(lake.snapshot.tables.spec), held))
     hits = Hits(*(np.concatenate([getattr(part, name) for part in found]) for name in Hits.__slots__))
     if lake.snapshot.tables.spec.pooled_kind != "model":
         hits.pooled[hits.ids >= 0] = np.nan
@@ -151,7 +152,13 @@ def places(rows: Rows, ids: np.ndarray) -> np.ndarray:
 
 
 def _best(
-    lake: Opened, queries: Sequence[Embedding], rows: np.ndarray | None, ids: np.ndarray, k: int, weights: Weights
+    lake: Opened,
+    queries: Sequence[Embedding],
+    rows: np.ndarray | None,
+    ids: np.ndarray,
+    k: int,
+    weights: Weights,
+    held: int,
 ) -> Hits:
     """The k best places of each query's candidates `rows` (q, c); where that is None, of the segments `ids`, sorted."""
     if rows is not None:
@@ -166,7 +173,7 @@ def _best(
 
     blocks = (
         nearest.Block(ids[which], where[which], known(which), documents)
-        for which, documents in lake.states.packed(ids, HELD)
+        for which, documents in lake.states.packed(ids, held)
     )
     best = nearest.best(_stacked(queries), blocks, k, weights.late)
     hits = Hits(best.ids, best.scores, np.full_like(best.scores, -np.inf), best.late)

@@ -14,6 +14,7 @@ from smart_jobs.index import build, devices, manifest
 from smart_jobs.index.manifest import INDEX_FILE, Manifest, Pin
 from smart_jobs.lake import layout, matrices, table, writer
 from smart_jobs.lake.layout import EncoderTables
+from smart_jobs.lake.reader import StatesReader
 from smart_jobs.lake.rows import Copied, Scanned
 from smart_jobs.records import AssetError, Embedding, Hits, JobError
 from smart_jobs.search import hybrid, opened
@@ -97,6 +98,25 @@ def test_exhaustive_equals_a_double_loop_and_a_page_counts_once(stored, weights)
         np.testing.assert_allclose(
             hits.scores[row], weights.pooled * hits.pooled[row] + weights.late * hits.late[row], atol=1e-5
         )
+
+
+def test_however_few_states_are_held_the_answer_is_the_same(stored, monkeypatch):
+    tables, content = stored
+    asked, held, packed = queries(), [], StatesReader.packed
+
+    def watched(self, ids, most):
+        for which, documents in packed(self, ids, most):
+            held.append((len(which), documents.rows.nbytes + documents.factors.nbytes))
+            yield which, documents
+
+    monkeypatch.setattr(StatesReader, "packed", watched)
+    whole = search(tables, asked, 8, exhaustive=True)
+    assert sum(count for count, _ in held) == len(content)
+    held.clear()
+    found = search(tables, asked, 8, exhaustive=True, held=200)
+    assert max(size for count, size in held if count > 1) <= 200 < sum(size for _, size in held)
+    np.testing.assert_array_equal(found.ids, whole.ids)
+    np.testing.assert_array_equal(found.scores, whole.scores)
 
 
 def test_the_length_of_a_querys_states_does_not_count(stored):
