@@ -17,7 +17,7 @@ from smart_jobs.search import ann, exact, maxsim, nearest
 from smart_jobs.search.opened import Opened
 
 PLACE = ["asset_id", "page", "start"]
-HELD = 512 << 20
+HELD = 512_000_000
 """Bytes of stored states that are held at a time, unless somebody says how many."""
 QUERIES = 256
 """Queries that are answered together: the states of what any of them has for a candidate are read once."""
