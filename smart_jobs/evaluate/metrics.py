@@ -1,5 +1,6 @@
 """Rankings with deterministic ties, and the measures of a ranking as trec_eval defines them."""
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -11,8 +12,10 @@ from smart_jobs.evaluate.tasks import Name
 N = TypeVar("N", bound=Name)
 CUT = 10
 DEEP_CUT = 100
-NOT_RETRIEVED = int(np.float32(np.inf).view(np.int32))
-"""A score of -inf among the keys that are sorted."""
+NOT_RETRIEVED = 2.0**130
+"""What sorts as the negated score -inf: beyond all of float32."""
+POSITION = (1 << 29) - 1
+"""The bits of a float64 that are 0 in whatever was a float32: room for the position."""
 
 
 def tie_break(names: Sequence[Name], query: str) -> np.ndarray:
@@ -54,28 +57,45 @@ def _ranked(scores: np.ndarray, names: Sequence[Name], query: str, depth: int) -
     packed = _packed(scores)
     if depth < len(packed):
         last = np.partition(packed, depth - 1)[depth - 1]
-        packed = packed[packed <= last | 0xFFFFFFFF]  # with all that tie with the last
+        packed = packed[packed <= max(_with(last, 0), _with(last, POSITION))]  # with all that tie with the last
     packed.sort()
-    order, keys = packed & 0xFFFFFFFF, packed >> 32
-    equal = np.flatnonzero(keys[1:] == keys[:-1])
-    equal = equal[keys[equal] < NOT_RETRIEVED]
+    order, negated = packed.view(np.int64) & POSITION, _with(packed, 0)
+    equal = np.flatnonzero(negated[1:] == negated[:-1])
+    equal = equal[negated[equal] < NOT_RETRIEVED]
     if len(equal):
-        ties = np.zeros(len(order), bool)
-        ties[equal] = ties[equal + 1] = True
-        tied = np.flatnonzero(ties)
+        tied = sorted({*equal.tolist(), *(equal + 1).tolist()})
         among = order[tied]
         hashes = tie_break([names[i] for i in among.tolist()], query)
-        order[tied] = among[np.lexsort((among, hashes, keys[tied]))]
+        order[tied] = among[np.lexsort((among, hashes, negated[tied]))]
     return order[:depth]
 
 
 def _packed(scores: np.ndarray) -> np.ndarray:
-    """(n,) int64 that sort by descending score, then by position: one sort of whole numbers, not of positions."""
-    if np.isnan(scores).any():
+    """(n,) float64: the negated scores, with the position in the bits that a float32 leaves free, so one sort will do.
+
+    Equal scores below 0 lie by position, above it against it.
+    """
+    lowest, highest = scores.min(), scores.max()
+    if np.isnan(lowest):
         raise ValueError("a score is NaN")
-    bits = (np.float32(0) - scores).view(np.int32)  # no -0, which is not 0 as bits
-    bits ^= (bits >> 31) & 0x7FFFFFFF
-    return bits.astype(np.int64) << 32 | np.arange(len(bits))
+    negated = (np.float32(0) - scores).astype(np.float64)  # no -0, which is not 0 as bits
+    if np.isinf(lowest) or np.isinf(highest):
+        np.clip(negated, -NOT_RETRIEVED, NOT_RETRIEVED, out=negated)  # infinity and a position is NaN
+    negated.view(np.int64)[:] |= _positions(len(negated))
+    return negated
+
+
+def _with(packed: np.ndarray, position: int) -> np.ndarray:
+    """The same negated scores (n,) float64, all with that position."""
+    return (packed.view(np.int64) & ~POSITION | position).view(np.float64)
+
+
+@functools.lru_cache(maxsize=1)
+def _positions(count: int) -> np.ndarray:
+    """(count,) int64; the same ones for each query of a task."""
+    positions = np.arange(count)
+    positions.flags.writeable = False
+    return positions
 
 
 def _dcg(gains: np.ndarray) -> float:

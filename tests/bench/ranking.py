@@ -3,7 +3,8 @@
     python -m tests.bench.ranking [--queries 1000] [--candidates 10000] [--copies 10] [--some 100] [--repeats 5]
 
 Scores are made up, float32, and in each row `copies` pairs of candidates score the same. Every pair is hashed for the
-first `some` queries only, in turn with ours: the time grows with the queries. The order has to be identical.
+first `some` queries only, in turn with ours: the time grows with the queries. Either way a ranking is let go before the
+next is made, as where measures are made of them. The order has to be identical, which is looked at beside the clock.
 Then the measures of all queries, ranking included, beside pytrec_eval's for the same run, whose dictionaries
 are made before the clock starts. Times are CPU seconds of one thread: other work on the machine changes them less.
 """
@@ -23,6 +24,7 @@ import torch
 from smart_jobs.evaluate import metrics
 
 DATASET = "made up"
+Way = Callable[[np.ndarray, Sequence[str], int], np.ndarray]
 THEIRS = {"ndcg@10": "ndcg_cut_10", "recall@100": "recall_100", "map": "map"}
 
 
@@ -54,15 +56,12 @@ def made(queries: int, candidates: int, copies: int) -> np.ndarray:
     return scores
 
 
-def every_pair(scores: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """As the reference evaluator: each row's candidates by their hash with the query, then stably by score."""
-    ranked = []
-    for number, row in enumerate(scores):
-        hashes = np.array([hashed(f"{DATASET}:{number}", name) for name in names], dtype=np.uint64)
-        by_hash = torch.from_numpy(np.argsort(hashes, kind="stable"))
-        by_score = torch.argsort(torch.from_numpy(row)[by_hash], descending=True, stable=True)
-        ranked.append(by_hash[by_score].numpy())
-    return np.stack(ranked)
+def every_pair(scores: np.ndarray, names: Sequence[str], row: int) -> np.ndarray:
+    """As the reference evaluator, one query: the candidates by their hash with it, then stably by score."""
+    hashes = np.array([hashed(f"{DATASET}:{row}", name) for name in names], dtype=np.uint64)
+    by_hash = torch.from_numpy(np.argsort(hashes, kind="stable"))
+    by_score = torch.argsort(torch.from_numpy(scores[row])[by_hash], descending=True, stable=True)
+    return by_hash[by_score].numpy()
 
 
 def hashed(*parts: str) -> int:
@@ -74,19 +73,26 @@ def hashed(*parts: str) -> int:
     return int.from_bytes(hasher.digest(), "big")
 
 
-def ranked(scores: np.ndarray, names: Sequence[str], row: int) -> np.ndarray:
-    """One query, as `metrics.evaluate` asks for it: no more than one ranking is held."""
+def ties_alone(scores: np.ndarray, names: Sequence[str], row: int) -> np.ndarray:
+    """One query, as `metrics.evaluate` asks for it."""
     return metrics.rank(scores[row : row + 1], names, DATASET, first=row)[0]
 
 
+def all_of(way: Way, scores: np.ndarray, names: Sequence[str], some: int) -> None:
+    """Rank the first queries, one after another."""
+    for row in range(some):
+        way(scores, names, row)
+
+
 def ordering(scores: np.ndarray, names: Sequence[str], some: int, repeats: int) -> None:
-    """The time of each way over the same queries, in turn; and of ours over all of them."""
+    """The time of every pair hashed, some queries, and of ours, all of them, in turn; and of the first ten alone."""
+    for row in range(some):
+        assert np.array_equal(ties_alone(scores, names, row), every_pair(scores, names, row))
     runs = []
     for _ in range(repeats):
-        theirs, expected = seconds(lambda: every_pair(scores[:some], names))
-        ours, found = seconds(lambda: [ranked(scores, names, row) for row in range(some)])
-        assert np.array_equal(found, expected)
-        runs.append((1e3 * theirs / some, 1e3 * ours / some))
+        theirs, _ = seconds(lambda: all_of(every_pair, scores, names, some))
+        ours, _ = seconds(lambda: all_of(ties_alone, scores, names, len(scores)))
+        runs.append((1e3 * theirs / some, 1e3 * ours / len(scores)))
     top, _ = seconds(lambda: metrics.rank(scores, names, DATASET, 10))
     ratios = [theirs / ours for theirs, ours in runs]
     for name, times in zip(("every pair hashed", "what ties hashed"), zip(*runs, strict=True), strict=True):
