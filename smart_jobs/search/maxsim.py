@@ -168,7 +168,7 @@ def slack(queries: Ragged, documents: Packed) -> np.ndarray:
     """
     counts = np.diff(queries.offsets)
     missing = np.add.reduceat(products.lost(queries.values), queries.offsets[:-1]) / counts
-    factors = np.maximum.reduceat(documents.factors.astype(np.float32), documents.offsets[:-1])
+    factors = np.maximum.reduceat(documents.factors.astype(np.float32, copy=False), documents.offsets[:-1])
     longest = products.lengths(factors, documents.dim, documents.codec)
     return (np.outer(missing, longest) + ROUNDING * longest).astype(np.float32)
 

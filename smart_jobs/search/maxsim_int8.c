@@ -134,23 +134,31 @@ PUT(put1by2, 1, 2)
 PUT(put3, 3, 1)
 
 /* What a block of ROWS rows is multiplied as: 64 dimensions from `a` on, of rows `stride` bytes apart, the next 64 `step`
-bytes on, to `deep` dimensions; the sums go to `c` [tile][ROWS][COLUMNS]. Meanwhile ROWS · deep bytes from `ahead` on
-are fetched, none where it is NULL, and `before` is done, which the block before left to do: float32 beside the tiles. */
+bytes on, to `deep` dimensions; the sums go to `c` [tile][ROWS][COLUMNS]. Meanwhile what comes later is fetched, none
+where `ahead` is NULL, and `before` is done, which the block before left to do: float32 beside the tiles. */
 typedef struct {
     const int8_t *a, *ahead;
-    int64_t stride, step, deep, lines;
+    int64_t stride, step, deep, from;
     int32_t *c;
     Put *before;
     const int32_t *shifts; /* of VNNI: what the 128 more add to each row, to be taken off */
 } Block;
 
+/* With every 64 dimensions as many bytes are fetched, ROWS · 64, from the `from`-th on after `ahead`. A core asks for some
+16 lines at once and no more, half of what memory could give; what reads ahead for its second cache does so in every page
+that is being read. So they are fetched a SPAN at a time, a BIT of each of its pages in turn. EARLY: how far ahead. */
+enum { PAGE = 4096, PAGES = 16, SPAN = PAGES * PAGE, BIT = ROWS * STEP / PAGES, EARLY = SPAN + 2 * PAGE };
+
+#define FETCH(block, k, first, last)                                                                             \
+    if ((block)->ahead) {                                                                                        \
+        const int64_t from = (block)->from + (k) * ROWS;                                                         \
+        const int8_t *bit = (block)->ahead + (from & -SPAN) + from % SPAN / (ROWS * STEP) * BIT;                 \
+        for (int page = first; page < last; page++)                                                              \
+            for (int line = 0; line < BIT; line += 64) _mm_prefetch(bit + page * PAGE + line, _MM_HINT_T1);      \
+    }
+
 /* GCC's intrinsics of AMX do not say that they read memory: what was written before has to be there. */
 #define WRITTEN() __asm__ volatile("" ::: "memory")
-
-#define FETCH(block, k)                                                      \
-    if ((block)->ahead)                                                      \
-        for (int64_t line = 0; line < (block)->lines; line++)                \
-            _mm_prefetch((block)->ahead + ((k) * (block)->lines + line * 64), _MM_HINT_T1)
 
 /* Two tiles of rows by 3, 2 or 1 of columns. A tile's product takes 16 cycles, a tile from the first cache 8: with three
 two digits are loaded twice, as six sums leave two tiles. */
@@ -163,7 +171,7 @@ two digits are loaded twice, as six sums leave two tiles. */
         WRITTEN();                                                                                \
         zeros;                                                                                    \
         for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {            \
-            FETCH(block, k);                                                                      \
+            FETCH(block, k, 0, PAGES);                                                            \
             block->before->some(block->before, each);                                             \
             products;                                                                             \
         }                                                                                         \
@@ -207,11 +215,9 @@ WITH_AMX static void amx_end(void) { _tile_release(); }
             __m512i sums[8][n];                                                                                  \
             for (int r = 0; r < 8; r++)                                                                          \
                 for (int t = 0; t < n; t++) sums[r][t] = _mm512_set1_epi32(block->shifts[first + r]);            \
-            const int8_t *a = block->a + first * block->stride, *ahead = block->ahead;                           \
+            const int8_t *a = block->a + first * block->stride;                                                  \
             for (int64_t k = 0; k < block->deep; k += STEP, a += block->step) {                                  \
-                if (ahead)                                                                                       \
-                    for (int64_t line = first / 8; line < block->lines; line += 4)                               \
-                        _mm_prefetch(ahead + k * block->lines + line * 64, _MM_HINT_T1);                         \
+                FETCH(block, k, first * PAGES / ROWS, (first + 8) * PAGES / ROWS);                               \
                 for (int64_t four = 0; four < STEP; four += 4) {                                                 \
                     __m512i columns[n];                                                                          \
                     for (int t = 0; t < n; t++)                                                                  \
@@ -260,6 +266,30 @@ WITH_VNNI static void shifts_of(const Block *block, int64_t d, int32_t *shifts) 
 
 typedef void Multiply(const Block *, const uint8_t *);
 
+/* Documents first ... last that lie one after the other, from a byte of the page at `base` on to `end`. */
+typedef struct {
+    const int8_t *base, *end;
+    int64_t first, last;
+} Run;
+
+/* The run that begins with document `first`; one without documents where there are none. */
+static Run run_of(const int8_t *codes, int64_t w, const int64_t *starts, const int64_t *ends, int64_t first,
+                  int64_t last) {
+    if (first == last) return (Run){NULL, NULL, first, last};
+    int64_t next = first + 1;
+    while (next < last && starts[next] == ends[next - 1]) next++;
+    const int8_t *begin = codes + starts[first] * w;
+    return (Run){begin - (uintptr_t)begin % PAGE, codes + ends[next - 1] * w, first, next};
+}
+
+/* What is fetched while the row at `at` is multiplied: of its run, and behind that of the next. Where the run is shorter
+than EARLY that begins with the next one's first byte nevertheless. */
+static const int8_t *later(const Run *run, const Run *next, const int8_t *at, int64_t *from) {
+    const int64_t done = at - run->base, past = done + EARLY - (run->end - run->base);
+    *from = past < 0 ? done + EARLY : past < done ? past : done;
+    return past < 0 ? run->base : next->base;
+}
+
 /* smart_jobs_best_int8 of documents first ... last. */
 BASE static int part_of(int path, const int8_t *codes, int64_t rows, int64_t w, const float *factors,
                         const int64_t *starts, const int64_t *ends, int64_t first, int64_t last, const uint8_t *panel,
@@ -277,6 +307,7 @@ BASE static int part_of(int path, const int8_t *codes, int64_t rows, int64_t w, 
     memset(a, 0, deep / STEP * SLAB);
     if (path == AMX) amx_begin();
     Put put = {.some = put1};
+    Run run = {NULL, NULL, first, first}, next = run;
     int odd = 0;
     for (Cursor begin = {first, starts[first]}, at = begin; begin.document < last; begin = at)
         for (int64_t group = 0; group < groups; group += turn) {
@@ -286,20 +317,22 @@ BASE static int part_of(int path, const int8_t *codes, int64_t rows, int64_t w, 
                 const Cursor here = at;
                 const int64_t n = take(starts, ends, last, ROWS, &at);
                 Block block = {codes + here.row * w, NULL, w, STEP, deep, 0, NULL, &put, shifts};
+                if (here.document < run.first || here.document >= run.last) {
+                    run = run_of(codes, w, starts, ends, here.document, last);
+                    next = run_of(codes, w, starts, ends, run.last, last);
+                }
+                block.ahead = later(&run, &next, block.a, &block.from);
                 if (until - group > 2 || (here.row + ROWS - 1) * w + deep > rows * w) {
                     gather(block.a, w, n, d, a); /* the last rows too: what follows them may not be read */
                     block.a = a, block.stride = STEP, block.step = SLAB;
                 }
                 if (path == VNNI) shifts_of(&block, d, shifts);
-                if (at.document < last) block.ahead = codes + at.row * w;
-                const int64_t bundles = (until - group + at_once - 1) / at_once;
-                block.lines = (ROWS + bundles - 1) / bundles;
                 const int64_t documents = at.document - here.document + (at.document < last);
                 for (int64_t g = group; g < until; g += at_once, odd ^= 1) {
                     const int64_t together = until - g < at_once ? until - g : at_once;
                     block.c = sums[odd];
                     multiply[together * digits - 1](&block, panel + g * digits * size);
-                    if (block.ahead) block.ahead += deep * block.lines;
+                    block.ahead = NULL; /* the rows that are multiplied with other tokens are there */
                     put = (Put){together == 2 ? put1by2 : digits == 1 ? put1 : put3,
                                 sums[odd], 0, n, here.row, width, factors + here.row, starts + here.document, ends + here.document,
                                 best + (here.document - first) * width + g * COLUMNS};
