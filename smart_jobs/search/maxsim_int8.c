@@ -138,7 +138,7 @@ bytes on, to `deep` dimensions; the sums go to `c` [tile][ROWS][COLUMNS]. Meanwh
 where `ahead` is NULL, and `before` is done, which the block before left to do: float32 beside the tiles. */
 typedef struct {
     const int8_t *a, *ahead;
-    int64_t stride, step, deep, from;
+    int64_t stride, step, deep, from, page, until;
     int32_t *c;
     Put *before;
     const int32_t *shifts; /* of VNNI: what the 128 more add to each row, to be taken off */
@@ -146,15 +146,18 @@ typedef struct {
 
 /* With every 64 dimensions as many bytes are fetched, ROWS · 64, from the `from`-th on after `ahead`. A core asks for some
 16 lines at once and no more, half of what memory could give; what reads ahead for its second cache does so in every page
-that is being read. So they are fetched a SPAN at a time, a BIT of each of its pages in turn. EARLY: how far ahead. */
-enum { PAGE = 4096, PAGES = 16, SPAN = PAGES * PAGE, BIT = ROWS * STEP / PAGES, EARLY = SPAN + 2 * PAGE };
+that is being read. So they are fetched a SPAN at a time, a BIT of each of its pages in turn. EARLY: how far ahead. Where
+the block is multiplied with several columns, each time of some pages, `page` ... `until`, SOME at a time. */
+enum { PAGE = 4096, PAGES = 16, SPAN = PAGES * PAGE, BIT = ROWS * STEP / PAGES, EARLY = SPAN + 2 * PAGE, SOME = 4 };
 
 #define FETCH(block, k, first, last)                                                                             \
     if ((block)->ahead) {                                                                                        \
         const int64_t from = (block)->from + (k) * ROWS;                                                         \
-        const int8_t *bit = (block)->ahead + (from & -SPAN) + from % SPAN / (ROWS * STEP) * BIT;                 \
-        for (int page = first; page < last; page++)                                                              \
-            for (int line = 0; line < BIT; line += 64) _mm_prefetch(bit + page * PAGE + line, _MM_HINT_T1);      \
+        const int8_t *bits = (block)->ahead + (from & -SPAN) + from % SPAN / (ROWS * STEP) * BIT;                \
+        for (int64_t pages = first; pages < last; pages += SOME)                                                 \
+            for (int page = 0; page < SOME; page++)                                                              \
+                for (int line = 0; line < BIT; line += 64)                                                       \
+                    _mm_prefetch(bits + (pages + page) * PAGE + line, _MM_HINT_T1);                              \
     }
 
 /* GCC's intrinsics of AMX do not say that they read memory: what was written before has to be there. */
@@ -171,7 +174,7 @@ two digits are loaded twice, as six sums leave two tiles. */
         WRITTEN();                                                                                \
         zeros;                                                                                    \
         for (int64_t k = 0; k < block->deep; k += STEP, a += block->step, b += TILE) {            \
-            FETCH(block, k, 0, PAGES);                                                            \
+            FETCH(block, k, block->page, block->until);                                           \
             block->before->some(block->before, each);                                             \
             products;                                                                             \
         }                                                                                         \
@@ -216,8 +219,10 @@ WITH_AMX static void amx_end(void) { _tile_release(); }
             for (int r = 0; r < 8; r++)                                                                          \
                 for (int t = 0; t < n; t++) sums[r][t] = _mm512_set1_epi32(block->shifts[first + r]);            \
             const int8_t *a = block->a + first * block->stride;                                                  \
+            const int64_t own = first * PAGES / ROWS, page = own < block->page ? block->page : own;              \
+            const int64_t until = own + SOME < block->until ? own + SOME : block->until;                         \
             for (int64_t k = 0; k < block->deep; k += STEP, a += block->step) {                                  \
-                FETCH(block, k, first * PAGES / ROWS, (first + 8) * PAGES / ROWS);                               \
+                FETCH(block, k, page, until);                                                                    \
                 for (int64_t four = 0; four < STEP; four += 4) {                                                 \
                     __m512i columns[n];                                                                          \
                     for (int t = 0; t < n; t++)                                                                  \
@@ -316,7 +321,7 @@ BASE static int part_of(int path, const int8_t *codes, int64_t rows, int64_t w, 
             for (int64_t done = 0; done < chunk && at.document < last;) {
                 const Cursor here = at;
                 const int64_t n = take(starts, ends, last, ROWS, &at);
-                Block block = {codes + here.row * w, NULL, w, STEP, deep, 0, NULL, &put, shifts};
+                Block block = {codes + here.row * w, NULL, w, STEP, deep, 0, 0, 0, NULL, &put, shifts};
                 if (here.document < run.first || here.document >= run.last) {
                     run = run_of(codes, w, starts, ends, here.document, last);
                     next = run_of(codes, w, starts, ends, run.last, last);
@@ -331,8 +336,8 @@ BASE static int part_of(int path, const int8_t *codes, int64_t rows, int64_t w, 
                 for (int64_t g = group; g < until; g += at_once, odd ^= 1) {
                     const int64_t together = until - g < at_once ? until - g : at_once;
                     block.c = sums[odd];
+                    block.page = block.until, block.until = up(PAGES * (g - group + together) / (until - group), SOME);
                     multiply[together * digits - 1](&block, panel + g * digits * size);
-                    block.ahead = NULL; /* the rows that are multiplied with other tokens are there */
                     put = (Put){together == 2 ? put1by2 : digits == 1 ? put1 : put3,
                                 sums[odd], 0, n, here.row, width, factors + here.row, starts + here.document, ends + here.document,
                                 best + (here.document - first) * width + g * COLUMNS};
