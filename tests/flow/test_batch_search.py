@@ -145,7 +145,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path, lake, monkeypatch, ca
 
 
 @pytest.mark.ray
-def test_the_command_and_what_it_prints(tmp_path, lake, monkeypatch):
+def test_the_command_and_what_it_prints(tmp_path, lake, shared_ray):
     """A process of its own; failed queries are exit code 3."""
     ask(tmp_path / "asked.jsonl", [{"qid": "x", "ask": "a river"}, {"qid": "y", "ask": ""}])
     keys = [

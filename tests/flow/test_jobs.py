@@ -6,18 +6,20 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from jobs import as_json, smart_jobs
+from ray.cluster_utils import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 NOISE = 'import sys\nif "default_worker.py" in " ".join(sys.orig_argv):\n    print("noise", flush=True)\n'
 
 
 @pytest.fixture(scope="module")
-def where(tmp_path_factory, tiny_encoder) -> tuple[Path, dict[str, str], list[str]]:
-    """A folder with documents and a suite over them, an environment in which every Ray worker prints, common keys."""
+def where(tmp_path_factory, tiny_encoder) -> Iterator[tuple[Path, dict[str, str], list[str]]]:
+    """A folder with documents and a suite over them, an environment with a Ray whose workers all print, common keys."""
     folder = tmp_path_factory.mktemp("jobs")
     (folder / "docs").mkdir()
     (folder / "suite" / "qrels").mkdir(parents=True)
@@ -32,8 +34,12 @@ def where(tmp_path_factory, tiny_encoder) -> tuple[Path, dict[str, str], list[st
     (folder / "site").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(NOISE)
     path = os.pathsep.join([str(folder / "site"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    environment = {**os.environ, "PYTHONPATH": path}
-    return folder, environment, [f"encoder={tiny_encoder}", "lake=./lake"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", path)
+        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    environment = {**os.environ, "PYTHONPATH": path, "RAY_ADDRESS": started.address}
+    yield folder, environment, [f"encoder={tiny_encoder}", "lake=./lake"]
+    started.shutdown()
 
 
 def test_every_verb_prints_one_json_object_while_workers_print(where):
@@ -41,7 +47,8 @@ def test_every_verb_prints_one_json_object_while_workers_print(where):
     options = {"cwd": folder, "env": environment}
     code, plan = as_json("ingest", "source=./docs", *keys, "--dry-run", **options)
     assert (code, plan["assets"], plan["to_open"]) == (0, 6, 6)
-    code, done = as_json("ingest", "source=./docs", *keys, **options)
+    alone = {name: value for name, value in environment.items() if name != "RAY_ADDRESS"}
+    code, done = as_json("ingest", "source=./docs", *keys, cwd=folder, env=alone)  # with a Ray of its own
     assert (code, done["assets"], done["failed_by_reason"]) == (3, 6, {"empty_file": 1})
     assert set(done) == {"run_id", "assets", "segments", "encoded", "reused", "skipped", "removed",
                          "pruned", "failures", "failed_by_reason", "bytes",
