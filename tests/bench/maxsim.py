@@ -1,14 +1,14 @@
 """Late interaction beside the reference's padded float32 einsum, and beside what the machine's products can do.
 
     python -m tests.bench.maxsim [--documents 100] [--tokens 1024] [--dim 2048] [--stacked 64] [--many 100]
-                                 [--scifact 1000] [--repeats 5] [--threads 2]
+                                 [--scifact 1000] [--spectrum 1000] [--repeats 5] [--threads 2]
 
 C1: one query of 32 tokens against made-up ragged documents. C2: many queries against many. In both, states have a
 spectrum that falls as hidden states' do, and each query's tokens lie near those of one document. C3: the best ten of
-SciFact abstracts by MiniLM with int8 states (a real spectrum), pruned and not. C4: 2,000 documents of some 300 tokens
-and 128 dimensions, one query at a time, beside maxsim-cpu where that is installed (`pip install maxsim-cpu`; its scores
-at 2,048 dimensions were wrong), whose scores are looked at first. All ways of a part run in turn; medians, and ratios
-within a repeat. Products of 2,048 x 2,048 numbers are timed before and after each way: a share is the multiplications
+SciFact abstracts by MiniLM with int8 states (a real spectrum), pruned and not; with --spectrum of so many made-up
+documents too, 2 MB each. C4: 2,000 documents of some 300 tokens and 128 dimensions, one query at a time, beside
+maxsim-cpu where that is installed (`pip install maxsim-cpu`; its scores at 2,048 dimensions were wrong), whose scores
+are looked at first. All ways of a part run in turn; medians, and ratios within a repeat. Products of 2,048 x 2,048 numbers are timed before and after each way: a share is the multiplications
 that the scores need (query tokens x document tokens x dimensions) by the rate of those two; three digits multiply three
 times as much, which the share does not credit. What is marked * ran over a slice of the documents and is multiplied.
 """
@@ -46,7 +46,8 @@ def main() -> None:
     parser.add_argument("--stacked", type=int, default=64)
     parser.add_argument("--many", type=int, default=100)
     parser.add_argument("--slice", type=int, default=20, help="documents of C2 that the float32 ways score")
-    parser.add_argument("--scifact", type=int, default=1000)
+    parser.add_argument("--scifact", type=int, default=1000, help="abstracts of C3")
+    parser.add_argument("--spectrum", type=int, default=0, help="made-up documents for C3 too, 2 MB each, 4 queries")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -66,7 +67,9 @@ def main() -> None:
              queries, documents, max(1, options.repeats // 2))  # fmt: skip
     beside_maxsim_cpu(World.of(random, 128), options.repeats)
     if options.scifact:
-        pruned(options.scifact, options.repeats)
+        pruned("abstracts", *scifact(options.scifact, 32), options.repeats)
+    if options.spectrum:
+        pruned("documents", *made(world, options.spectrum, options.tokens, 4), options.repeats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +261,8 @@ def agreeing(one: np.ndarray, other: np.ndarray) -> int:
     return int((np.argsort(-one)[:, :TOP] == np.argsort(-other)[:, :TOP]).all(axis=1).sum())
 
 
-def pruned(count: int, repeats: int) -> None:
-    """The best ten of SciFact abstracts, every one scored in full, and only those that may be among them."""
-    documents, queries = scifact(count, 32)
+def pruned(what: str, documents: Packed, queries: list[np.ndarray], repeats: int) -> None:
+    """The best ten of the documents, every one scored in full, and only those that may be among them."""
     alone = [maxsim.ragged([each]) for each in queries]
     for title, asked in (("one query at a time", alone), ("all at once", [maxsim.ragged(queries)])):
         runs = []
@@ -271,7 +273,7 @@ def pruned(count: int, repeats: int) -> None:
                 assert (whole.ids == quick.ids).all()
                 assert (whole.scores == quick.scores).all()
             runs.append([1e3 * found[prune][0] / len(queries) for prune in (False, True)])
-        print(f"\nC3: {len(documents.offsets) - 1} abstracts, {len(documents.rows):,} states of {documents.dim} "
+        print(f"\nC3: {len(documents.offsets) - 1:,} {what}, {len(documents.rows):,} states of {documents.dim} "
               f"dimensions, {len(queries)} queries, {title}; load {os.getloadavg()[0]:.1f}")  # fmt: skip
         for name, times in zip(("exhaustive", "pruned"), zip(*runs, strict=True), strict=True):
             print(f"{name:<12} {spread(times, 'ms a query')}")
