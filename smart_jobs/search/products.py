@@ -99,7 +99,7 @@ def lost(values: np.ndarray) -> np.ndarray:
     found = np.empty(len(values))
     for begin in range(0, len(values), LOST_ROWS):
         rows = np.asarray(values[begin : begin + LOST_ROWS], np.float32)
-        steps = np.abs(rows).max(axis=1, keepdims=True) / np.float32(127)  # as `split`, whose calls of torch take longer
+        steps = np.abs(rows).max(axis=1, keepdims=True) / np.float32(127)  # as `split`; torch takes longer
         steps = np.where(steps > 0, steps, 1).astype(np.float64)
         whole = np.rint(rows / steps * 65536).astype(np.int32)
         left = rows - ((whole + 128 >> 8) + 128 >> 8) * steps

@@ -8,9 +8,10 @@ spectrum that falls as hidden states' do, and each query's tokens lie near those
 SciFact abstracts by MiniLM with int8 states (a real spectrum), pruned and not; with --spectrum of so many made-up
 documents too, 2 MB each. C4: 2,000 documents of some 300 tokens and 128 dimensions, one query at a time, beside
 maxsim-cpu where that is installed (`pip install maxsim-cpu`; its scores at 2,048 dimensions were wrong), whose scores
-are looked at first. All ways of a part run in turn; medians, and ratios within a repeat. Products of 2,048 x 2,048 numbers are timed before and after each way: a share is the multiplications
-that the scores need (query tokens x document tokens x dimensions) by the rate of those two; three digits multiply three
-times as much, which the share does not credit. What is marked * ran over a slice of the documents and is multiplied.
+are looked at first. All ways of a part run in turn; medians, and ratios within a repeat. Products of 2,048 x 2,048
+numbers are timed before and after each way: a share is the multiplications that the scores need (query tokens x
+document tokens x dimensions) by the rate of those two; three digits multiply three times as much, which the share does
+not credit. What is marked * ran over a slice of the documents and is multiplied.
 """
 
 import argparse
