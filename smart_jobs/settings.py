@@ -81,6 +81,11 @@ class Search(Cut):
     cluster: Cluster = Cluster()
     decode: Decode = Decode()
 
+    @property
+    def held(self) -> int:
+        """`held_mb` in bytes."""
+        return int(self.held_mb * 1e6)
+
 
 class Explain(Cut):
     """Show which tokens of a query met which of a segment, as a table and as a picture, from the stored states.

@@ -169,7 +169,7 @@ def _order(work: Work) -> Order:
     lake = work.tables.lake
     run = Run(dated_id(), lake.uri, lake.id, work.tables.spec, work.job.encoder, batch_part.UNIT_TOKENS,
               batch_part.BATCH_TOKENS, work.plan.threads or 1, work.job.decode)  # fmt: skip
-    return Order(run, work.out, work.plan, int(work.job.held_mb * 1e6))
+    return Order(run, work.out, work.plan, work.job.held)
 
 
 def _summary(work: Work, seconds: dict[str, float]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def run(job: Search, reached: Callable[[str], None] = passed_over) -> dict[str, 
         where=job.where,
         exhaustive=job.exhaustive,
         fresh=job.fresh,
-        held=int(job.held_mb * 1e6),
+        held=job.held,
     )
     return {"hits": _rows(seen, hits)}
 
