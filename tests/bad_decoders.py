@@ -70,7 +70,9 @@ def happen(word):
 
 def visuals(word):
     """Pixels that only the word says, and those that are not what their head says."""
-    if word == "image":
+    if word == "late":
+        time.sleep(0.1)
+    if word in ("image", "late"):
         yield Visual("image", np.arange(2 * 3 * 3, dtype=np.uint8).reshape(1, 2, 3, 3))
     if word == "clip":
         yield Visual("video", np.arange(4 * 2 * 3 * 3, dtype=np.uint8).reshape(4, 2, 3, 3), (0.0, 0.1, 0.25, 3.5))

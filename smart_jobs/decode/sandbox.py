@@ -51,6 +51,7 @@ class Sandbox:
         self._limits, self._target = limits, target
         self._content = tempfile.TemporaryFile()  # noqa: SIM115 - the child's too, for as long as this object lives
         self._child: _Child | None = None
+        self._working: weakref.ref[_Child] | None = None
         self._served = 0
 
     def parts(self, data: bytes, wanted: Wanted, first: int = 0) -> Iterator[Part | AssetError]:
@@ -61,20 +62,25 @@ class Sandbox:
         costs an asset at most `DEATHS` times: its remaining parts get the same reason untried. Raises AssetError for
         the whole asset, as the decoder does, and JobError where no decoder can be started at all.
 
+        An asset that is left in the middle is given up for good when the next one begins.
+
         A page or an image has `decode.seconds`, a clip `decode.video_seconds`, and as much has opening the asset; a
         video that comes as pictures has `decode.video_seconds` for all of them.
         """
         count, done, deaths = None, first, 0
         self._served += 1
+        if left := self._working and self._working():
+            left.end()  # it may be ahead, and put pixels where the next asset will lie
         self._hold(data, wanted.uri)
         while count is None or done < count:
             running, self._child = self._running(), None  # one that is interrupted in between is not used again
+            self._working = weakref.ref(running)
             try:
                 count = running.open(len(data), done, wanted)
                 while done < count:
                     yield running.part(f"{PART.get(wanted.media, 'part')} {done + 1}")
                     done += 1
-                self._child = running
+                self._child, self._working = running, None
             except _EndedError as ended:
                 if count is None:
                     raise ended.error from None
@@ -85,7 +91,7 @@ class Sandbox:
                     yield from [_untried(ended.error)] * (count - done)
                     break
             except AssetError:
-                self._child = running
+                self._child, self._working = running, None
                 raise
         self._hold(b"", wanted.uri)
 
@@ -148,6 +154,10 @@ class _Child:
             with contextlib.suppress(OSError):  # a decoder that is gone is noticed at the next part
                 self._pipe.send_bytes(b"read")
         return part
+
+    def end(self) -> None:
+        """Kill it, and wait until it is gone."""
+        self._end()
 
     def _visuals(self, heads: Any) -> Iterator[Visual]:
         """The visuals of these heads, one behind the other. Raises ValueError where head and bytes do not fit."""
