@@ -139,7 +139,7 @@ def test_mostly_failures_stop_the_run_and_keep_what_was_good(tmp_path, tiny_enco
     source, lake = write_corpus(tmp_path / "docs", files=3, lines=2), tmp_path / "lake"
     for i in range(120):
         (source / f"bad{i:03d}.pdf").write_bytes(b"")
-    words = (f"source={source}", f"lake={lake}", f"encoder={tiny_encoder}", "commit_seconds=600")  # one commit, at its end
+    words = (f"source={source}", f"lake={lake}", f"encoder={tiny_encoder}", "commit_seconds=600")  # one, at the end
     with pytest.raises(JobError, match=r"120 of 1\d\d assets failed, more than max_failed=0\.5"):
         run("ingest", *words)
     assert len({row["uri"] for row in rows(tables_of(lake), schema.POOLED)}) == 3
