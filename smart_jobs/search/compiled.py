@@ -22,8 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from smart_jobs import codec
+
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("maxsim_int8.c", "maxsim_float.c", "maxsim.h"))
-FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fopenmp", "-fPIC", "-shared")
+FLAGS = ("-O3", "-std=gnu11", "-ffp-contract=off", "-fopenmp", "-fPIC", "-shared", f"-DNEAR={codec.NEAR}")
 """OpenMP: the threads are then torch's own, which after its products spin for a while on the cores that others want."""
 COMPILERS, SECONDS = ("cc", "gcc", "clang"), 120
 """Tried in this order where CC names none, and how long one may take."""

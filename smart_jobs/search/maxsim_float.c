@@ -56,10 +56,8 @@ BASE static void scale(float *row, int64_t d, double by) {
         _mm512_storeu_ps(row + k, _mm512_mul_ps(_mm512_loadu_ps(row + k), _mm512_set1_ps(by)));
 }
 
-/* As codec.py: how far from 1 the squared norm of a row may be that is left as it is. */
-#define NEAR 4e-6
-
-/* Widen n rows of d bf16 to float32 of norm 1, d + LINE elements apart, as codec.unit has them; rows of zeros stay. */
+/* Widen n rows of d bf16 to float32 of norm 1, d + LINE elements apart, as codec.unit has them; rows of zeros stay.
+NEAR is codec.NEAR. */
 BASE static void widen(const uint16_t *rows, int64_t n, int64_t d, float *to) {
     for (int64_t r = 0; r < n; r++, rows += d, to += d + LINE) {
         __m512 each[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};

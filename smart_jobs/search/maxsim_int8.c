@@ -144,9 +144,9 @@ typedef struct {
     const int32_t *shifts; /* of VNNI: what the 128 more add to each row, to be taken off */
 } Block;
 
-/* With every 64 dimensions as many bytes are fetched, ROWS · 64, from the `from`-th on after `ahead`. A core asks for some
-16 lines at once and no more, half of what memory could give; what reads ahead for its second cache does so in every page
-that is being read. So they are fetched a SPAN at a time, a BIT of each of its pages in turn. EARLY: how far ahead. Where
+/* With every 64 dimensions as many bytes are fetched, ROWS · 64, from the `from`-th on after `ahead`. In the order of
+memory a core gets two thirds of what it gets from several places in turn, as what reads ahead for its second cache does so in
+every page that is being read. So they are fetched a SPAN at a time, a BIT of each of its pages in turn. EARLY: how far ahead. Where
 the block is multiplied with several columns, each time of some pages, `page` ... `until`, SOME at a time. */
 enum { PAGE = 4096, PAGES = 16, SPAN = PAGES * PAGE, BIT = ROWS * STEP / PAGES, EARLY = SPAN + 2 * PAGE, SOME = 4 };
 
