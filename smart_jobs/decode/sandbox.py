@@ -49,9 +49,7 @@ class Sandbox:
     def __init__(self, limits: Decode, target: str = OPENER) -> None:
         """`target` gives the opener of a medium in the child, as `module:function`; see `opening.opener`."""
         self._limits, self._target = limits, target
-        self._content = tempfile.TemporaryFile()  # noqa: SIM115 - the child's too, for as long as this object lives
         self._child: _Child | None = None
-        self._working: weakref.ref[_Child] | None = None
         self._served = 0
 
     def parts(self, data: bytes, wanted: Wanted, first: int = 0) -> Iterator[Part | AssetError]:
@@ -62,25 +60,20 @@ class Sandbox:
         costs an asset at most `DEATHS` times: its remaining parts get the same reason untried. Raises AssetError for
         the whole asset, as the decoder does, and JobError where no decoder can be started at all.
 
-        An asset that is left in the middle is given up for good when the next one begins.
-
         A page or an image has `decode.seconds`, a clip `decode.video_seconds`, and as much has opening the asset; a
         video that comes as pictures has `decode.video_seconds` for all of them.
         """
         count, done, deaths = None, first, 0
         self._served += 1
-        if left := self._working and self._working():
-            left.end()  # it may be ahead, and put pixels where the next asset will lie
-        self._hold(data, wanted.uri)
         while count is None or done < count:
             running, self._child = self._running(), None  # one that is interrupted in between is not used again
-            self._working = weakref.ref(running)
             try:
-                count = running.open(len(data), done, wanted)
+                count = running.open(data, done, wanted)
                 while done < count:
                     yield running.part(f"{PART.get(wanted.media, 'part')} {done + 1}")
                     done += 1
-                self._child, self._working = running, None
+                running.hold(b"", wanted.uri)
+                self._child = running
             except _EndedError as ended:
                 if count is None:
                     raise ended.error from None
@@ -91,46 +84,37 @@ class Sandbox:
                     yield from [_untried(ended.error)] * (count - done)
                     break
             except AssetError:
-                self._child, self._working = running, None
+                running.hold(b"", wanted.uri)
+                self._child = running
                 raise
-        self._hold(b"", wanted.uri)
-
-    def _hold(self, data: bytes, uri: str) -> None:
-        """Put the content where every child of this sandbox finds it: a file without a name."""
-        try:
-            self._content.seek(0)
-            self._content.truncate()
-            self._content.write(data)
-            self._content.flush()
-        except OSError as error:
-            raise JobError(f"decode: no room for {uri} in {tempfile.gettempdir()}: {error}") from error
 
     def _running(self) -> "_Child":
         if self._child is not None and self._served <= RECYCLED and self._child.process.poll() is None:
             return self._child
         self._served = 1
-        return _Child(self._limits, self._target, self._content)
+        return _Child(self._limits, self._target)
 
 
 class _Child:
     """The process at work, and this side of its pipe."""
 
-    def __init__(self, limits: Decode, target: str, content: IO[bytes]) -> None:
+    def __init__(self, limits: Decode, target: str) -> None:
         self._limits, self._memory = limits, int(limits.memory * 2**30)
-        self._content, self._size, self._seconds = content, 0, limits.seconds
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `_end`
+        self._size, self._seconds = 0, limits.seconds
+        self._content, self._errors = (tempfile.TemporaryFile() for _ in range(2))  # noqa: SIM115 - `_end` closes them
         self._pipe, theirs = Pipe()
         with theirs:
-            self.process = _start(theirs.fileno(), content.fileno(), self._memory, target, self._errors)
-        self._end = weakref.finalize(self, _end, self.process, self._pipe, self._errors)
+            self.process = _start(theirs.fileno(), self._content.fileno(), self._memory, target, self._errors)
+        self._end = weakref.finalize(self, _end, self.process, self._pipe, self._content, self._errors)
 
-    def open(self, size: int, first: int, wanted: Wanted) -> int:
+    def open(self, data: bytes, first: int, wanted: Wanted) -> int:
         """The number of parts; `part` gives those from index `first` on. Raises AssetError for the whole asset."""
-        self._size = size
+        self.hold(data, wanted.uri)
+        self._size = len(data)
         moving = wanted.media in ("video", "frame")
         self._seconds = self._limits.video_seconds if moving else self._limits.seconds
         try:
-            self._ask(child.request(size, first, wanted))
+            self._ask(child.request(len(data), first, wanted))
             self._answer("loading it", START_SECONDS)
         except _EndedError as ended:
             raise JobError(f"decode: no decoder can be started: {ended.error.detail}") from None
@@ -155,9 +139,15 @@ class _Child:
                 self._pipe.send_bytes(b"read")
         return part
 
-    def end(self) -> None:
-        """Kill it, and wait until it is gone."""
-        self._end()
+    def hold(self, data: bytes, uri: str) -> None:
+        """Put the content where the process finds it, and no other: a file without a name. Only while it is idle."""
+        try:
+            self._content.seek(0)
+            self._content.truncate()
+            self._content.write(data)
+            self._content.flush()
+        except OSError as error:
+            raise JobError(f"decode: no room for {uri} in {tempfile.gettempdir()}: {error}") from error
 
     def _visuals(self, heads: Any) -> Iterator[Visual]:
         """The visuals of these heads, one behind the other. Raises ValueError where head and bytes do not fit."""
@@ -231,13 +221,14 @@ def _start(handle: int, content: int, memory: int, target: str, errors: IO[bytes
     )
 
 
-def _end(process: "subprocess.Popen[bytes]", pipe: Connection, errors: IO[bytes]) -> None:
+def _end(process: "subprocess.Popen[bytes]", pipe: Connection, *files: IO[bytes]) -> None:
     process.kill()
     process.wait()
     if process.stdin is not None:
         process.stdin.close()
     pipe.close()
-    errors.close()
+    for file in files:
+        file.close()
 
 
 def _read_into(file: int, view: memoryview, at: int) -> None:

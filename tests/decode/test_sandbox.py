@@ -158,7 +158,7 @@ def test_parts_may_be_had_from_any_on():
 def test_an_asset_that_is_left_in_the_middle_costs_the_next_nothing(bad, tmp_path):
     log = log_of(tmp_path)
     left = bad.parts(b"image late image", Wanted(log, "image", None))
-    next(left)  # the decoder is at the second one, whose pixels it puts behind the asset, whatever lies there
+    next(left)  # its decoder is at the second one, whose pixels it puts behind the asset
     assert texts(bad, b"the next one is longer than it", log) == ["the", "next", "one", "is", "longer", "than", "it"]
     left.close()
     assert texts(bad, b"and another", log) == ["and", "another"]
