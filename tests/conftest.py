@@ -4,6 +4,7 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,13 +67,31 @@ def module_in_process() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def shared_ray(cluster) -> Iterator[None]:
-    """Jobs that are processes of their own run on the Ray of this one: starting one for each takes ten seconds."""
+@contextmanager
+def shared() -> Iterator[None]:
+    """Jobs that are processes of their own run on the Ray of this one: starting one for each takes ten seconds.
+
+    The workers of that Ray have the environment that it was started with, and not what a test has set since, such as a
+    store's credentials.
+    """
     import ray
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+        yield
+
+
+@pytest.fixture
+def shared_ray(cluster) -> Iterator[None]:
+    """Processes of this test share a Ray."""
+    with shared():
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_shared_ray(cluster) -> Iterator[None]:
+    """Processes of this module share a Ray."""
+    with shared():
         yield
 
 

@@ -13,7 +13,7 @@ from ingesting import without_ray
 from jobs import actor_processes, run, start, wait_for
 from killing import run_until
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("module_shared_ray")]
 SEED = int(os.environ.get("FAULT_SEED", "20261121"))
 PARTS = 8
 

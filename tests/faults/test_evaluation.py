@@ -15,7 +15,7 @@ from suites import write_suite
 
 from smart_jobs import schema
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("module_shared_ray")]
 SEED = int(os.environ.get("FAULT_SEED", "20261121"))
 KEYS = ("suite=beir", "commit_seconds=0.1", "unit_tokens=20")
 SAME = ("pooled", "late", "hybrid", "two_stage", "primary", "failures", "queries", "candidates")

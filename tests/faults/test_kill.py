@@ -14,7 +14,7 @@ from jobs import actor_processes, as_json, run, start, wait_for, write_corpus
 
 from smart_jobs import schema
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("shared_ray")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("module_shared_ray")]
 SEED = int(os.environ.get("FAULT_SEED", "20261121"))
 KEYS = ("unit_tokens=200", "commit_seconds=0.2")
 
