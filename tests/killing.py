@@ -1,17 +1,15 @@
 """A job of its own process that ends itself with SIGKILL at a step: of the commit protocol, or of an evaluation.
 
-python -m killing VERB STEP TIMES RAY key=value …
-
-The steps are the driver's, so it goes without Ray unless RAY is "ray": then its actors go on behind it for a while.
+The process is forked from one that has imported what jobs need: that takes several times as long as the jobs do.
 """
 
 import contextlib
+import multiprocessing
 import os
 import signal
-import sys
-from collections.abc import Sequence
-
-from jobs import popen
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
 
 STEPS = (
     "claimed",
@@ -28,6 +26,12 @@ STEPS = (
 )
 """Every step of an ingest that new assets go through, in the order in which it first reaches them."""
 
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    ["smart_jobs.flow.evaluation", "smart_jobs.flow.batch_search", "smart_jobs.flow.ingest", "smart_jobs.flow.stream",
+     "smart_jobs.encode.text", "transformers.models.bert.modeling_bert"]
+)  # fmt: skip
+
 
 def ingest_until(step: str, times: int, words: Sequence[str], *, ray: bool = False) -> int:
     """Run an ingest that kills itself when `step` is reached for the `times`-th time; its exit code."""
@@ -35,21 +39,44 @@ def ingest_until(step: str, times: int, words: Sequence[str], *, ray: bool = Fal
 
 
 def run_until(verb: str, step: str, times: int, words: Sequence[str], *, ray: bool = False) -> int:
-    """The same of any job in `jobs.FLOWS` that tells its steps."""
-    process = popen(["-m", "killing", verb, step, str(times), "ray" if ray else "alone", *words])
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode in (0, -signal.SIGKILL), errors[-2000:]
-    return process.returncode
+    """The same of any job in `jobs.FLOWS` that tells its steps.
+
+    The steps are the driver's, so it goes without Ray unless `ray`: then its actors go on behind it for a while.
+    """
+    code = forked(_job, verb, step, times, tuple(words), ray)
+    assert code in (0, -signal.SIGKILL)
+    return code
 
 
-def main(verb: str, step: str, times: str, ray: str, *words: str) -> None:
+def forked(target: Callable[..., None], *arguments: Any) -> int:
+    """The exit code of a process that does this, in the environment of this one; what it says is printed."""
+    with tempfile.NamedTemporaryFile("r") as said:
+        process = FORKS.Process(target=_redirected, args=(said.name, dict(os.environ), target, *arguments))
+        process.start()
+        process.join(240)
+        print(said.read())  # noqa: T201  # pytest shows it beside a failure
+    assert process.exitcode is not None, "nothing happened in time"
+    return process.exitcode
+
+
+def _redirected(said: str, environment: dict[str, str], target: Callable[..., None], *arguments: Any) -> None:
+    output = os.open(said, os.O_WRONLY)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    multiprocessing.set_start_method("fork", force=True)  # the usual one: else a killed job's semaphores are missed
+    target(*arguments)
+
+
+def _job(verb: str, step: str, times: int, words: Sequence[str], ray: bool) -> None:
     """The process that is killed."""
     from ingesting import without_ray
     from jobs import FLOWS
 
     from smart_jobs import config
 
-    left = int(times)
+    left = times
 
     def reached(name: str) -> None:
         nonlocal left
@@ -58,9 +85,5 @@ def main(verb: str, step: str, times: str, ray: str, *words: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     model, flow = FLOWS[verb]
-    with contextlib.nullcontext() if ray == "ray" else without_ray():
+    with contextlib.nullcontext() if ray else without_ray():
         flow(config.load(model, verb, words), reached)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

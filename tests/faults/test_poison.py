@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pytest
 from comparing import rows, tables_of
 from jobs import actor_processes, run, wait_for, write_corpus
+from killing import forked
 from lake_making import embed, make_committer, make_segment, make_tables, rows_of
 
 from smart_jobs import schema, wire
@@ -48,13 +47,6 @@ def write(table: pa.Table, path: str) -> None:
         file.write_table(table)
 
 
-def worker(*words: str) -> int:
-    """The exit status of one worker."""
-    code = "import sys; from faults.test_poison import work; work(*sys.argv[1:])"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run([sys.executable, "-c", code, *words], env=environment, check=False).returncode
-
-
 @pytest.mark.parametrize("poison", [(2,), pytest.param((0, 3), marks=pytest.mark.slow)], ids=["one", "two"])
 def test_workers_die_until_every_poison_segment_is_recorded(tmp_path, poison):
     tables = make_tables(tmp_path / "lake")
@@ -63,7 +55,7 @@ def test_workers_die_until_every_poison_segment_is_recorded(tmp_path, poison):
     write(pa.Table.from_pylist([{**row, "failures": [], "assets": []}], schema=wire.UNIT), str(tmp_path / "unit"))
     words = (str(tmp_path / "lake"), str(tmp_path / "unit"), str(tmp_path / "receipt"))
     deaths = 0
-    while (status := worker(*words)) == -signal.SIGKILL:
+    while (status := forked(work, *words)) == -signal.SIGKILL:
         deaths += 1
         assert not (tmp_path / "receipt").exists()
     assert (status, deaths) == (0, ALONE_FROM - 1 + len(poison))
