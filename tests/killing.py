@@ -1,6 +1,7 @@
 """A job of its own process that ends itself with SIGKILL at a step: of the commit protocol, or of an evaluation.
 
-The process is forked from one that has imported what jobs need: that takes several times as long as the jobs do.
+The process is forked from one that has imported what jobs need: that takes several times as long as the jobs do. It
+imports Ray itself, which does nothing in a process that was forked after its import.
 """
 
 import contextlib
@@ -28,8 +29,8 @@ STEPS = (
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["smart_jobs.flow.evaluation", "smart_jobs.flow.batch_search", "smart_jobs.flow.ingest", "smart_jobs.flow.stream",
-     "smart_jobs.encode.text", "transformers.models.bert.modeling_bert"]
+    ["smart_jobs.flow.evaluation", "smart_jobs.flow.ingest", "smart_jobs.encode.text",
+     "transformers.models.bert.modeling_bert"]
 )  # fmt: skip
 
 
