@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lake_making import pack
@@ -54,6 +55,31 @@ def test_integers_times_their_factor_are_what_is_decoded(name, n, dim, seed):
     codes = codec.integers(packed.rows, name)[:, :dim]
     found = packed.factors.astype(np.float32)[:, None] * codes.astype(np.float32)
     np.testing.assert_array_equal(found, codec.decode(codec.encode(document, name), n, dim, name))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 999))
+@calm
+def test_what_cuda_wants_of_a_product_changes_nothing(t, width, columns, seed):
+    """torch._int_mm takes more than 16 rows there, and dimensions that are multiples of 8. On one: tests/gpu."""
+    random = np.random.default_rng(seed)
+    left, right = (
+        torch.from_numpy(random.integers(-128, 128, shape, np.int8)) for shape in ((t, width), (width, columns))
+    )
+    asked = []
+
+    def product(one, other):
+        asked.append((*one.shape, *other.shape))
+        return one.int() @ other.int()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "DEVICE", torch.device("cuda"))
+        patch.setattr(torch, "_int_mm", product)
+        found = products._whole(left, right, torch.empty((t, columns), dtype=torch.int32))
+    np.testing.assert_array_equal(found.numpy(), left.numpy().astype(int) @ right.numpy().astype(int))
+    [(rows_given, inner, same, given_columns)] = asked
+    assert rows_given > 16
+    assert inner == same
+    assert inner % 8 == given_columns % 8 == 0
 
 
 @pytest.mark.parametrize("name", codec.CODECS)
