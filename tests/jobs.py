@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,9 @@ def run(verb: str, *words: str) -> dict[str, Any]:
 
 
 def start(*words: str, **options: Any) -> subprocess.Popen[str]:
-    """A `smart-jobs` of its own, with a Ray of its own."""
-    return popen(["-c", ENTRY, *words], **options)
-
-
-def popen(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
-    """A Python of its own that finds what this one finds."""
+    """A `smart-jobs` of its own, with a Ray of its own; it finds what this Python finds."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, *arguments]
+    command = [sys.executable, "-c", ENTRY, *words]
     options = {"env": environment, **options}
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 STEPS = (
     "claimed",
     "fenced",
@@ -56,7 +58,9 @@ def forked(target: Callable[..., None], *arguments: Any) -> int:
         process.start()
         process.join(240)
         print(said.read())  # noqa: T201  # pytest shows it beside a failure
-    assert process.exitcode is not None, "nothing happened in time"
+    if process.exitcode is None:
+        process.kill()
+        pytest.fail("nothing happened in time")
     return process.exitcode
 
 
